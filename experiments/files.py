@@ -1,0 +1,128 @@
+"""Files that are either whole or absent: atomic writes, checksums, and a cache shared between processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def write_atomically(path: Path, write: Callable) -> None:
+    """Call `write(file)` on a temporary file beside `path`, flush it to disk, then move it into place.
+
+    A reader sees the old content or the new, never a part; on any error (a full disk, say) the
+    temporary file is removed, `path` is left as it was, and the error goes on.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically, as UTF-8."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` to `path` atomically, as indented JSON with non-finite numbers as null."""
+    write_text(path, json.dumps(finite(value), indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def finite(value: object) -> object:
+    """`value` with NaN and infinities replaced by None, so that it is valid JSON.
+
+    >>> finite({"loss": [1.0, float("nan")]})
+    {'loss': [1.0, None]}
+    """
+    if isinstance(value, Mapping):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(entry) for entry in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def file_checksum(path: Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def arrays_checksum(arrays: Arrays) -> str:
+    """SHA-256 over names, shapes, types and values of `arrays`, independent of their order."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def save_arrays(path: Path, arrays: Arrays) -> str:
+    """Write `arrays` to `path` as npz, atomically, their checksum inside; return that checksum."""
+    checksum = arrays_checksum(arrays)
+    write_atomically(path, lambda file: np.savez(file, **arrays, __checksum__=np.array(checksum)))
+    return checksum
+
+
+def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], str]:
+    """Read what `save_arrays` wrote; return the arrays and their checksum.
+
+    Raises ValueError, naming the file, where it is truncated, damaged, or not of this kind.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        checksum = str(arrays.pop("__checksum__"))
+    except (zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f"{path} is damaged ({error}): delete it and run again") from error
+    if arrays_checksum(arrays) != checksum:
+        raise ValueError(f"{path} is damaged (its checksum does not match): delete it and run again")
+    return arrays, checksum
+
+
+def cache_folder() -> Path:
+    """Where generated and downloaded data is kept: `RWF_CACHE`, or data/cache beside the code."""
+    default = Path(__file__).resolve().parent.parent / "data" / "cache"
+    return Path(os.environ.get("RWF_CACHE", default))
+
+
+def cached_arrays(name: str, choices: Mapping, build: Callable[[], Arrays]) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays that `build()` makes for `choices`, computed once and kept in the cache folder.
+
+    `choices` is everything that determines the arrays (JSON values) and enters the file's name as a
+    hash. Processes that ask at once wait for one writer; a damaged file is built again, never read.
+    Returns the arrays and their checksum.
+    """
+    key = hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:16]
+    path = cache_folder() / f"{name}-{key}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if path.exists():
+            try:
+                return load_arrays(path)
+            except ValueError:
+                path.unlink()
+        arrays = {key: np.asarray(value) for key, value in build().items()}
+        return arrays, save_arrays(path, arrays)

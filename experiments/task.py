@@ -1,0 +1,68 @@
+"""The interface between a task and the trainer: what a benchmark has to say about itself.
+
+A task is a frozen dataclass (its fields are the keys of its Hydra config) with the six methods of
+`Task`. It knows its data and its loss; it does not know how the network is built, parameterized,
+trained, logged or tabulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import jax
+from flax import nnx
+
+PyTree = Any
+Network = Callable[..., Any]  # effective weights already bound; takes an array or a `rwf.Jet`
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where data came from: its name, the checksum of its content, and what it stands in for, if it does."""
+
+    name: str
+    checksum: str
+    stand_in: str | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run trains on.
+
+    Every leaf of `items` has a leading axis of len(`names`): one independent problem each (an image,
+    a phantom); a task with one problem has one item. `shared` is seen by every member alike. Leaves
+    are NumPy arrays of the types that the device shall hold.
+    """
+
+    items: PyTree
+    names: tuple[str, ...]
+    source: Source
+    shared: PyTree = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """What the trainer and the planner call. All but `items` and `network` are traced by JAX."""
+
+    @property
+    def metric(self) -> str:
+        """The key, among those `evaluate` returns, that tables and sweeps read."""
+
+    def items(self) -> Data:
+        """Load or generate the data. Raises an error that names the missing or damaged file."""
+
+    def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
+        """Build the network for this task's inputs and outputs from the chosen model and embedding."""
+
+    def batch(self, shared: PyTree, item: PyTree, key: jax.Array, step: jax.Array) -> PyTree:
+        """The points of one step, a pure function of `key` and `step`."""
+
+    def loss(self, network: Network, batch: PyTree) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The scalar to minimise, and its named parts for the log."""
+
+    def evaluate(self, network: Network, shared: PyTree, item: PyTree) -> dict[str, jax.Array]:
+        """Test metrics of one trained member, scalars."""
+
+    def predict(self, network: Network, shared: PyTree, item: PyTree) -> dict[str, jax.Array]:
+        """What the figures draw: named arrays, documented by the task."""
