@@ -1,0 +1,296 @@
+"""From command-line overrides to a checked, typed run.
+
+Hydra composes the YAML groups; this module decides whether the result means anything. Every node
+with a `_target_` is checked against the signature of what it names: an unknown key (also one
+added with `+` or `++`), a wrong type, an unknown choice or a value out of range raises `ConfigError`,
+one line that names the key and how to mend it, before anything is loaded or written.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import json
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from annotated_types import Ge
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+NUMERIC_NODES = ("task", "model", "embedding", "parameterization", "optimizer", "trainer")
+NODES = (*NUMERIC_NODES, "execution", "tracking")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot run; its text is one line for the person who wrote it."""
+
+
+@dataclass(frozen=True)
+class Root:
+    """The keys at the top of a config, beside the nodes with a `_target_`."""
+
+    seed: Annotated[int, Ge(0)] = 0  # first seed; network, factors and sampling derive from it
+    seeds: Annotated[int, Ge(1)] = 1  # number of consecutive seeds trained together
+    runs: str = "runs"  # folder that receives <experiment>/<id>/
+    reduced: str | None = None  # what is smaller than in the paper, in words; null: nothing is
+    profile: dict = field(default_factory=dict)
+    protocol: dict = field(default_factory=dict)  # values that the chosen embedding, model or RWF reads
+    about: dict = field(default_factory=dict)  # title, table and cell of the paper, expected cost
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A run as configured: names of the choices, the resolved values, and the objects built from them.
+
+    `model` and `embedding` are callables that the task completes with its sizes.
+    """
+
+    experiment: str
+    parameterization_name: str
+    embedding_name: str
+    model_name: str
+    variant: tuple[str, ...]
+    profile: str
+    root: Root
+    choices: Mapping[str, Any]  # everything that determines the numbers, resolved, seeds included
+    resolved: Mapping[str, Any]  # the whole config, for the record
+    task: Any
+    model: Callable
+    embedding: Callable
+    parameterization: Any
+    optimizer: Any
+    trainer: Any
+    execution: Any
+    tracking: Any
+
+
+def configure(overrides: Sequence[str]) -> Configuration:
+    """Compose and check the run that `overrides` (Hydra's syntax) describe. Raises ConfigError."""
+    config, groups = compose_config(overrides)
+    root = Root(**_checked(Root, {k: v for k, v in config.items() if k not in NODES}, "", supplied=()))
+    for name in NODES:
+        if name not in config:
+            raise ConfigError(f"`{name}` is missing from experiment={groups['experiment']}")
+    built = {name: build(config[name], name) for name in NODES}
+    choices = {name: config[name] for name in NUMERIC_NODES} | {"seed": root.seed, "seeds": root.seeds}
+    return Configuration(
+        experiment=groups["experiment"],
+        parameterization_name=groups["parameterization"],
+        embedding_name=groups["embedding"],
+        model_name=groups["model"],
+        variant=variant(overrides, choices),
+        profile=groups["profile"],
+        root=root,
+        choices=choices,
+        resolved=config,
+        **built,
+    )
+
+
+def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The resolved config as plain containers, and the option chosen in each config group."""
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONFIGS), version_base=None, job_name="train"):
+            config = compose("config", list(overrides), return_hydra_config=True)
+        groups = dict(config.hydra.runtime.choices)
+        OmegaConf.set_struct(config, False)
+        config.pop("hydra")
+        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_explain(error, overrides)) from error
+    if groups["profile"] != "paper" and not _reduction_exists(groups):
+        raise ConfigError(
+            f"experiment={groups['experiment']} has no profile={groups['profile']}: "
+            f"write configs/reduction/{groups['experiment']}-{groups['profile']}.yaml"
+        )
+    return resolved, groups
+
+
+def _reduction_exists(groups: Mapping[str, str]) -> bool:
+    return (CONFIGS / "reduction" / f"{groups['experiment']}-{groups['profile']}.yaml").exists()
+
+
+def variant(overrides: Sequence[str], choices: Mapping[str, Any]) -> tuple[str, ...]:
+    """What in `choices` differs from the same named groups without further overrides, as `key=value`."""
+    named = [word for word in overrides if _is_group(word)]
+    if len(named) == len(overrides):
+        return ()
+    standard, _ = compose_config(named)
+    ours, theirs = (flatten({n: c[n] for n in NUMERIC_NODES}) for c in (choices, standard))
+    return tuple(sorted(f"{key}={value}" for key, value in ours.items() if theirs.get(key) != value))
+
+
+def _is_group(override: str) -> bool:
+    name = override.split("=")[0].lstrip("+~")
+    return (CONFIGS / name).is_dir()
+
+
+def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one mapping with dotted keys.
+
+    >>> flatten({"task": {"size": 64, "scale": [1, 2]}})
+    {'task.size': 64, 'task.scale': [1, 2]}
+    """
+    if not isinstance(node, Mapping):
+        return {prefix: node}
+    flat = {}
+    for key, value in node.items():
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def build(node: Any, path: str, **supplied: Any) -> Any:
+    """The object a `_target_` node describes, its nested `_target_` nodes first.
+
+    With `_partial_: true` the target is not called: a callable is returned that waits for its
+    remaining arguments (sizes, `rngs`), the given ones being checked now.
+    """
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise ConfigError(f"`{path}` needs a `_target_`: choose one of its group's options")
+    values = dict(node)
+    name, partial = values.pop("_target_"), values.pop("_partial_", False)
+    try:
+        target = get_object(name)
+    except Exception as error:
+        raise ConfigError(f"`{path}._target_`: cannot import {name} ({_first_line(error)})") from error
+    nested = {k: build(v, f"{path}.{k}") for k, v in values.items() if _is_node(v)}
+    plain = {k: v for k, v in values.items() if k not in nested}
+    arguments = _checked(target, plain, path, supplied=(*supplied, *nested), partial=partial) | nested
+    if partial:
+        return functools.partial(target, **arguments, **supplied)
+    try:
+        return target(**arguments, **supplied)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"`{path}`: {_first_line(error)}") from error
+
+
+def _is_node(value: Any) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value
+
+
+def _checked(target: Callable, values: Mapping, path: str, supplied: Iterable[str], partial=False) -> dict:
+    """`values` as the keyword arguments of `target`, coerced to its annotations."""
+    schema = _schema(target, tuple(supplied), partial)
+    known = list(schema.model_fields)
+    for key in values:
+        if key not in known and key not in supplied:
+            raise ConfigError(_unknown(_join(path, key), key, known))
+    try:
+        checked = schema.model_validate_json(json.dumps(values), strict=True)
+    except pydantic.ValidationError as error:
+        raise ConfigError(_first_problem(error, values, path)) from error
+    return {key: getattr(checked, key) for key in known if key in checked.model_fields_set}
+
+
+@functools.cache
+def _schema(target: Callable, supplied: tuple[str, ...], partial: bool) -> type[pydantic.BaseModel]:
+    hints = typing.get_type_hints(
+        target.__init__ if inspect.isclass(target) and not _is_dataclass(target) else target,
+        include_extras=True,
+    )
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(target).parameters.items():
+        if name in supplied or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        required = parameter.default is parameter.empty
+        if required and partial:
+            default: Any = None  # whoever completes the partial supplies it
+            fields[name] = (Any, default)
+            continue
+        fields[name] = (_plain(hints.get(name, Any)), ... if required else parameter.default)
+    config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    return pydantic.create_model("Schema", __config__=config, **fields)
+
+
+def _is_dataclass(target: Callable) -> bool:
+    return hasattr(target, "__dataclass_fields__")
+
+
+def _plain(hint: Any) -> Any:
+    """A hint that JSON can satisfy: callables and modules in a union are left to the code."""
+    if typing.get_origin(hint) in (typing.Union, getattr(__import__("types"), "UnionType", None)):
+        options = [option for option in typing.get_args(hint) if not _is_opaque(option)]
+        return typing.Union[tuple(options)] if options else Any  # noqa: UP007
+    return Any if _is_opaque(hint) else hint
+
+
+def _is_opaque(hint: Any) -> bool:
+    return typing.get_origin(hint) is Callable or hint is Callable or "Callable" in str(hint)
+
+
+def _first_problem(error: pydantic.ValidationError, values: Mapping, path: str) -> str:
+    problem = error.errors()[0]
+    location = [str(part) for part in problem["loc"]]
+    key = _join(path, location[0]) if location else path
+    if problem["type"] == "missing":
+        return f"`{key}` is missing: give it a value"
+    given = values.get(location[0]) if location else values
+    message = problem["msg"].replace("Input should be", "must be").replace("Value error, ", "")
+    return f"`{key}`={given!r}: {message[:1].lower()}{message[1:]}"
+
+
+def _unknown(path: str, key: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean `{close[0]}`? " if close else ""
+    return f"`{path}` is not a key here: {hint}known keys: {', '.join(known) or 'none'}"
+
+
+def _explain(error: Exception, overrides: Sequence[str]) -> str:
+    """Hydra's or OmegaConf's message as one line with the choices and the nearest one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0]
+    if "Could not find '" in text and "/" in text:
+        group, option = text.split("Could not find '")[1].rstrip("'").split("/", 1)
+        options = group_options(group)
+        close = difflib.get_close_matches(option, options, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"{group}={option} is unknown: {hint}choices: {', '.join(options)}"
+    if text.startswith("You must specify 'experiment'"):
+        return f"experiment=NAME is missing: choices: {', '.join(group_options('experiment'))}"
+    if "Could not override '" in text:
+        key = text.split("'")[1]
+        keys = [*flatten(_known_keys(overrides)), *(p.name for p in CONFIGS.iterdir() if p.is_dir())]
+        return _unknown(key, key, _near(key, keys))
+    return f"{text} (in: {' '.join(overrides)})"
+
+
+def _known_keys(overrides: Sequence[str]) -> Mapping:
+    try:
+        return compose_config([word for word in overrides if _is_group(word)])[0]
+    except ConfigError:
+        return {}
+
+
+def _near(key: str, keys: Sequence[str]) -> list[str]:
+    """The keys of the same node, or all top-level ones: a list short enough to read."""
+    node = key.rsplit(".", 1)[0] + "." if "." in key else ""
+    same = [k for k in keys if k.startswith(node)] if node else sorted({k.split(".")[0] for k in keys})
+    return same or sorted({k.split(".")[0] for k in keys})
+
+
+def group_options(group: str) -> list[str]:
+    """The names a config group offers."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+__all__ = ["CONFIGS", "ConfigError", "Configuration", "DictConfig", "Literal", "build", "configure", "group_options"]

@@ -1,0 +1,40 @@
+"""The paper's optimizer: Adam, with a warm-up and a continuous exponential decay (Table 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import optax
+from annotated_types import Ge, Gt, Le
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam with the learning rate of `schedule`; `scale` multiplies it throughout.
+
+    `learning_rate` is reached after `warmup_steps` (linearly from 0) and then decays as
+    learning_rate * decay_rate^(t / decay_steps), t counted from the end of the warm-up.
+    """
+
+    learning_rate: Annotated[float, Gt(0)] = 1e-3
+    warmup_steps: Annotated[int, Ge(0)] = 0
+    decay_steps: Annotated[int, Ge(1)] = 1000
+    decay_rate: Annotated[float, Gt(0), Le(1)] = 1.0  # 1: constant after the warm-up
+    b1: Annotated[float, Ge(0), Le(1)] = 0.9
+    b2: Annotated[float, Ge(0), Le(1)] = 0.999
+    eps: Annotated[float, Gt(0)] = 1e-8
+    scale: Annotated[float, Gt(0)] = 1.0
+
+    def schedule(self) -> optax.Schedule:
+        """The learning rate as a function of the step, counted from 0."""
+        peak = self.learning_rate * self.scale
+        decay = optax.exponential_decay(peak, self.decay_steps, self.decay_rate, staircase=False)
+        if not self.warmup_steps:
+            return decay
+        warmup = optax.linear_schedule(0.0, peak, self.warmup_steps)
+        return optax.join_schedules([warmup, decay], [self.warmup_steps])
+
+    def transformation(self) -> optax.GradientTransformation:
+        """The optax transformation."""
+        return optax.adam(self.schedule(), b1=self.b1, b2=self.b2, eps=self.eps)
