@@ -1,7 +1,7 @@
 """The interface between a task and the trainer: what a benchmark has to say about itself.
 
-A task is a frozen dataclass (its fields are the keys of its Hydra config) with the six methods of
-`Task`. It knows its data and its loss; it does not know how the network is built, parameterized,
+A task is a frozen dataclass (its fields are the keys of its Hydra config) with the methods of `Task`.
+It knows its data and its loss; it does not know how the network is built, parameterized,
 trained, logged or tabulated.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import jax
 from flax import nnx
@@ -38,16 +38,20 @@ class Data:
 
     items: PyTree
     names: tuple[str, ...]
-    source: Source
     shared: PyTree = field(default_factory=dict)
 
 
 class Task(Protocol):
-    """What the trainer and the planner call. All but `items` and `network` are traced by JAX."""
+    """What the trainer and the planner call. `batch` and all after it are traced by JAX, one member at a time.
 
-    @property
-    def metric(self) -> str:
-        """The key, among those `evaluate` returns, that tables and sweeps read."""
+    A task may also have `analyse(function, factors, shared, item) -> dict of arrays`, joined to the
+    predictions, for what needs the trained factors themselves: `function(factors, inputs)` is the network.
+    """
+
+    metric: ClassVar[str]  # the key, among those `evaluate` returns, that tables and sweeps read
+
+    def source(self) -> Source:
+        """Where `items` would come from; cheap. Raises an error that names a missing file and its remedy."""
 
     def items(self) -> Data:
         """Load or generate the data. Raises an error that names the missing or damaged file."""

@@ -1,0 +1,166 @@
+"""One run from configuration to result: its identity, its folder, its rows.
+
+A run lives in runs/<experiment>/<id>/: config.yaml (resolved), history.jsonl, predictions.npz,
+result.json, checkpoints/ while it trains, and the tracker's files. The id ends in a hash of everything
+that determines the numbers, so a finished run is never repeated, an interrupted one is found again,
+and two different ones never share a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import yaml
+from filelock import FileLock, Timeout
+
+from experiments import members
+from experiments.configuration import ConfigError, Configuration
+from experiments.files import cache_folder, save_arrays, write_json, write_text
+from experiments.records import PROTOCOL, Row, provenance, read_result
+from experiments.task import Source
+from experiments.trainer import Outcome, Trained, train
+
+
+def identity(config: Configuration, source: Source) -> str:
+    """The run's id: its choices in words, then a hash of the choices, the data and the protocol version."""
+    facts = {"choices": config.choices, "data": source.checksum, "protocol": PROTOCOL}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
+    seeds = f"s{config.root.seed}" + (f"x{config.root.seeds}" if config.root.seeds > 1 else "")
+    names = (config.parameterization_name, config.embedding_name, config.model_name)
+    return "-".join((*names, config.profile, seeds, digest))
+
+
+def folder_of(config: Configuration, source: Source) -> Path:
+    """Where the run's files are or will be."""
+    return Path(config.root.runs) / config.experiment / identity(config, source)
+
+
+def data_source(config: Configuration) -> Source:
+    """Where the run's data comes from. Raises ConfigError where it is missing or unreadable."""
+    try:
+        return config.task.source()
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def finished_rows(config: Configuration) -> list[Row] | None:
+    """The rows of the run if it is finished, else None."""
+    path = folder_of(config, data_source(config)) / "result.json"
+    return read_result(path) if path.exists() else None
+
+
+def run(config: Configuration, listen: Callable[[Mapping[str, Any]], None]) -> list[Row]:
+    """Train, or go on training, or find finished, the run that `config` describes; return its rows.
+
+    Raises ConfigError before anything is written where the data is missing or wrong.
+    """
+    source = data_source(config)
+    folder = folder_of(config, source)
+    result = folder / "result.json"
+    if result.exists():
+        return read_result(result)
+    try:
+        data = config.task.items()
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+    use_compilation_cache(config.execution.compilation_cache)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _exclusively(folder):
+        if result.exists():  # another process finished it while this one waited
+            return read_result(result)
+        write_text(folder / "config.yaml", yaml.safe_dump(dict(config.resolved), sort_keys=False))
+        name = f"{config.experiment}/{folder.name}"
+        with config.tracking.open(folder, name, config.resolved) as tracker:
+
+            def tell(news: Mapping[str, Any]) -> None:
+                listen(news)
+                if "entries" in news:
+                    tracker.record(news["group"] * news["steps"] + news["step"], news["entries"])
+
+            trained = train(config, data, folder, tell)
+            rows = rows_of(config, source, folder.name, data.names, trained)
+            arrays = save_predictions(config, folder, trained.outcomes)
+            tracker.predictions({name: array[0] for name, array in arrays.items() if len(array)})
+            for row in rows:
+                tracker.result(row.to_json())
+        write_json(result, {"rows": [row.to_json() for row in rows]})
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return rows
+
+
+def _exclusively(folder: Path) -> FileLock:
+    """The lock of a run folder; says so when another process holds it, then waits."""
+    lock = FileLock(folder / ".lock")
+    try:
+        return lock.acquire(timeout=0).lock
+    except Timeout:
+        print(f"{folder} is being trained by another process: waiting for it", flush=True)
+        return lock
+
+
+def use_compilation_cache(enabled: bool) -> None:
+    """Keep compiled programs between processes, in the cache folder."""
+    if enabled:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def rows_of(
+    config: Configuration, source: Source, run_id: str, names: Sequence[str], trained: Trained
+) -> list[Row]:
+    """One row per seed."""
+    everyone = members.all_members(config.root.seed, config.root.seeds, len(names))
+    rate = len(everyone) * trained.steps / trained.seconds if trained.seconds else None
+    facts = provenance()
+    rows = []
+    for seed in range(config.root.seed, config.root.seed + config.root.seeds):
+        mine = [o for m, o in zip(everyone, trained.outcomes, strict=True) if m.seed == seed]
+        diverged = any(outcome.diverged_at >= 0 for outcome in mine)
+        rows.append(
+            Row(
+                id=run_id,
+                protocol=PROTOCOL,
+                experiment=config.experiment,
+                parameterization=config.parameterization_name,
+                embedding=config.embedding_name,
+                model=config.model_name,
+                variant=config.variant,
+                seed=seed,
+                profile=config.profile,
+                reduced=config.root.reduced,
+                data={"name": source.name, "checksum": source.checksum, "stand_in": source.stand_in},
+                items=tuple(names),
+                metric=config.task.metric,
+                metrics={name: _values(mine, name) for name in mine[0].metrics},
+                status="diverged" if diverged else "finished",
+                steps=trained.steps,
+                seconds=round(trained.seconds, 3),
+                iterations_per_second=rate and round(rate, 4),
+                precision=config.trainer.precision,
+                **facts,
+            )
+        )
+    return rows
+
+
+def _values(outcomes: Sequence[Outcome], name: str) -> tuple[float | None, ...]:
+    return tuple(None if o.diverged_at >= 0 else o.metrics[name] for o in outcomes)
+
+
+def save_predictions(config: Configuration, folder: Path, outcomes: Sequence[Outcome]) -> dict[str, np.ndarray]:
+    """Write predictions.npz, arrays stacked over items (one file a seed); return those of the first seed."""
+    count = len(outcomes) // config.root.seeds
+    first: dict[str, np.ndarray] = {}
+    for n in range(config.root.seeds):
+        mine = outcomes[n * count : (n + 1) * count]
+        arrays = {name: np.stack([o.predictions[name] for o in mine]) for name in mine[0].predictions}
+        save_arrays(folder / ("predictions.npz" if n == 0 else f"predictions-{n}.npz"), arrays)
+        first = first or arrays
+    return first
