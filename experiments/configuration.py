@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import importlib
 import inspect
 import json
 import typing
@@ -20,10 +21,10 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 from annotated_types import Ge
+from flax import nnx
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -98,6 +99,14 @@ def configure(overrides: Sequence[str]) -> Configuration:
     )
 
 
+def check_network(config: Configuration) -> None:
+    """Build the network's shapes, without its arrays. Raises ConfigError where its settings do not fit."""
+    try:
+        nnx.eval_shape(lambda: config.task.network(config.model, config.embedding, nnx.Rngs(0)))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"`model`: {_first_line(error)}") from error
+
+
 def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """The resolved config as plain containers, and the option chosen in each config group."""
     GlobalHydra.instance().clear()
@@ -161,10 +170,7 @@ def build(node: Any, path: str, **supplied: Any) -> Any:
         raise ConfigError(f"`{path}` needs a `_target_`: choose one of its group's options")
     values = dict(node)
     name, partial = values.pop("_target_"), values.pop("_partial_", False)
-    try:
-        target = get_object(name)
-    except Exception as error:
-        raise ConfigError(f"`{path}._target_`: cannot import {name} ({_first_line(error)})") from error
+    target = _target(name, f"{path}._target_")
     nested = {k: build(v, f"{path}.{k}") for k, v in values.items() if _is_node(v)}
     plain = {k: v for k, v in values.items() if k not in nested}
     arguments = _checked(target, plain, path, supplied=(*supplied, *nested), partial=partial) | nested
@@ -174,6 +180,14 @@ def build(node: Any, path: str, **supplied: Any) -> Any:
         return target(**arguments, **supplied)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"`{path}`: {_first_line(error)}") from error
+
+
+def _target(name: Any, path: str) -> Callable:
+    module, _, attribute = str(name).rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise ConfigError(f"`{path}`: cannot import {name}: {_first_line(error)}") from error
 
 
 def _is_node(value: Any) -> bool:
@@ -196,13 +210,12 @@ def _checked(target: Callable, values: Mapping, path: str, supplied: Iterable[st
 
 @functools.cache
 def _schema(target: Callable, supplied: tuple[str, ...], partial: bool) -> type[pydantic.BaseModel]:
-    hints = typing.get_type_hints(
-        target.__init__ if inspect.isclass(target) and not _is_dataclass(target) else target,
-        include_extras=True,
-    )
+    # A class is described by its __init__ (a module's metaclass hides it from inspect), a dataclass by itself.
+    described = target.__init__ if inspect.isclass(target) and not _is_dataclass(target) else target
+    hints = typing.get_type_hints(described, include_extras=True)
     fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(target).parameters.items():
-        if name in supplied or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+    for name, parameter in inspect.signature(described).parameters.items():
+        if name in ("self", *supplied) or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         required = parameter.default is parameter.empty
         if required and partial:
@@ -293,4 +306,4 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-__all__ = ["CONFIGS", "ConfigError", "Configuration", "DictConfig", "Literal", "build", "configure", "group_options"]
+__all__ = ["CONFIGS", "ConfigError", "Configuration", "DictConfig", "Literal", "build", "check_network", "configure", "group_options"]

@@ -21,7 +21,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from experiments import members
-from experiments.configuration import ConfigError, Configuration
+from experiments.configuration import ConfigError, Configuration, check_network
 from experiments.files import cache_folder, save_arrays, write_json, write_text
 from experiments.records import PROTOCOL, Row, provenance, read_result
 from experiments.task import Source
@@ -66,6 +66,7 @@ def run(config: Configuration, listen: Callable[[Mapping[str, Any]], None]) -> l
     result = folder / "result.json"
     if result.exists():
         return read_result(result)
+    check_network(config)
     try:
         data = config.task.items()
     except (OSError, ValueError) as error:

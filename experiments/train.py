@@ -11,7 +11,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from experiments.configuration import CONFIGS, ConfigError, configure, group_options
+from experiments.configuration import CONFIGS, ConfigError, check_network, configure, group_options
 from experiments.multirun import expand
 
 GROUPS = (
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         for overrides in expand(arguments):
-            configure(overrides)
+            check_network(configure(overrides))
         hydra_main()
     except ConfigError as error:
         print(f"config error: {error}", file=sys.stderr)
