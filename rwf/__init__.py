@@ -1,0 +1,45 @@
+"""Random weight factorization and its relatives, as a change of variables on any network's parameters.
+
+factors = rwf.factorize(params, rwf.RWF(mean=1.0, std=0.1), key)   # the same function, other variables
+params = rwf.compose(factors)                                       # effective kernels and biases
+
+After Wang, Wang, Seidman and Perdikaris (2022), arXiv:2210.01274.
+"""
+
+from rwf import embeddings, jets, models
+from rwf.factorization import Factored, compose, factorize, is_dense
+from rwf.functional import Constant, functional
+from rwf.jets import Jet
+from rwf.layers import Dense
+from rwf.parameterizations import (
+    RWF,
+    AdaptiveActivation,
+    LayerwiseAdaptiveActivation,
+    Parameterization,
+    Plain,
+    RWFLogScale,
+    WeightNorm,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "RWF",
+    "AdaptiveActivation",
+    "Constant",
+    "Dense",
+    "Factored",
+    "Jet",
+    "LayerwiseAdaptiveActivation",
+    "Parameterization",
+    "Plain",
+    "RWFLogScale",
+    "WeightNorm",
+    "compose",
+    "embeddings",
+    "factorize",
+    "functional",
+    "is_dense",
+    "jets",
+    "models",
+]
