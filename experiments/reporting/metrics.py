@@ -48,7 +48,7 @@ METRICS = {
     "psnr": Metric("PSNR", True, np.asarray, +1, decimals=2, unit="dB"),
     # The gains are in the last per cent, so what counts is by how much the error 1 - IoU shrinks.
     "iou": Metric(
-        "IoU", True, lambda v: np.log(np.maximum(1 - np.asarray(v), 1e-6)), -1, decimals=3, ratio="1 − IoU"
+        "IoU", True, lambda v: np.log(np.maximum(1 - np.asarray(v), 1e-6)), -1, decimals=3, ratio="error"
     ),
     "relative_l2": Metric(
         "Relative L2 error",

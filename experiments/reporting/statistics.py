@@ -129,7 +129,7 @@ def interval_text(interval: Interval, metric: Metric) -> str:
 
 def _ratio(logarithm: float) -> str:
     ratio = float(np.exp(np.clip(logarithm, -100, 100)))
-    return f"{ratio:.2f}" if 0.1 <= ratio < 100 else f"{ratio:.1e}" if ratio >= 100 else f"{ratio:.2g}"
+    return f"{ratio:.2f}" if 0.0995 <= ratio < 100 else f"{ratio:.1e}" if ratio >= 100 else f"{ratio:.2g}"
 
 
 def _difference(value: float, metric: Metric) -> str:

@@ -154,8 +154,6 @@ def _verdict(entries: Mapping[str, Entry], values: Mapping[str, selection.Values
     if entries["plain"].ours is None:
         return f"{UNDECIDED} (Plain diverged)"
     against_plain = paired_interval(values["rwf"], values["plain"], metric)
-    if against_plain is None or against_plain.n < 2:
-        return f"{UNDECIDED} (n = {against_plain.n if against_plain else 0})"
     first = verdict(against_plain, metric)
     sign = 1 if metric.higher_is_better else -1
     others = [name for name in PARAMETERIZATIONS if name != "rwf" and entries[name].ours is not None]

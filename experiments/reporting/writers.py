@@ -16,7 +16,8 @@ LEGEND = (
     "Each cell is ours, with the paper's number in parentheses; the best of each line is bold. "
     "The interval is a 95 % Student-t interval of RWF against Plain, paired by item and seed."
 )
-LEGEND_VERDICT = " The verdict says whether RWF is better than Plain and, where it is another, than the best of the other three."
+LEGEND_VERDICT = " The verdict: whether RWF is better than Plain, and than the best of the other three."
+LEGEND_RATIO = " Errors (1 − IoU for IoU) and rates are compared as ratios."
 LEGEND_SPREAD = " ± is the standard deviation over items or, for a single item, within it or over seeds."
 
 
@@ -57,49 +58,69 @@ def _measure(line: TableLine) -> str:
     return f"{line.metric.label}{unit} {'↑' if line.metric.higher_is_better else '↓'}"
 
 
+def _shared_measure(table: Table) -> str:
+    """What the whole table measures, empty where its lines differ."""
+    measures = {_measure(line) for line in table.lines}
+    return measures.pop() if len(measures) == 1 else ""
+
+
+def _head(table: Table) -> list[str]:
+    columns = [column_label(name) for name in table.columns]
+    return [_shared_measure(table), *columns, "RWF vs Plain", *(["RWF better?"] * table.verdict), "Notes"]
+
+
 def markdown(table: Table) -> str:
     """GitHub Markdown: two lines a cell, ours above the paper's; footnotes as a numbered list."""
-    head = ["", *(column_label(name) for name in table.columns), "RWF vs Plain"]
-    head += ["RWF better?"] * table.verdict + ["Notes"]
-    body = [_markdown_line(table, line) for line in table.lines]
+    head = _head(table)
     rule = [":--", *("--:" for _ in table.columns), "--:", *([":--"] * table.verdict), ":--"]
+    body = []
+    group = ""
+    for line in table.lines:
+        if line.group != group and _shared_measure(table):
+            body.append([f"**{line.group}**", *([""] * (len(head) - 1))])
+        group = line.group
+        body.append(_markdown_line(table, line))
     rows = ["| " + " | ".join(cells) + " |" for cells in (head, rule, *body)]
     notes = [f"{number}. {text}" for number, text in enumerate(table.footnotes, 1)]
-    parts = [
-        f"**{heading(table)}.** {table.caption.strip()} {_legend(table)}",
-        "\n".join(rows),
-        "\n".join(notes),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    title = f"**{heading(table)}.** {table.caption.strip()} {_legend(table)}"
+    return "\n\n".join(part for part in (title, "\n".join(rows), "\n".join(notes)) if part) + "\n"
 
 
 def _markdown_line(table: Table, line: TableLine) -> list[str]:
-    place = f"{line.group}: {line.label}" if line.group else line.label
-    cells = [f"{place}<br><sub>{_measure(line)}</sub>"]
+    place = ", ".join(part for part in (line.group, _measure(line)) if part)
+    cells = [_unbroken(line.label) + ("" if _shared_measure(table) else f"<br><sub>{place}</sub>")]
     for name in table.columns:
         entry = line.entries.get(name)
         if entry is None:
             cells.append("")
             continue
-        ours, paper = _ours(entry, line, table), _paper(entry, line, table)
+        ours, paper = _unbroken(_ours(entry, line, table)), _paper(entry, line, table)
         ours = f"**{ours}**" if entry.best else ours
-        cells.append(f"{ours}<br>({paper})" if paper else ours)
-    difference = _difference(line).replace(" [", "<br>[")
-    cells.append(difference + (f"<br><sub>{line.units}</sub>" if line.units else ""))
-    cells += [line.verdict] * table.verdict
+        cells.append(f"{ours}<br>({_unbroken(paper)})" if paper else ours)
+    difference, bracket, limits = _difference(line).partition(" [")
+    cells.append(_unbroken(difference) + (f"<br>{_unbroken(bracket[1:] + limits)}" if bracket else ""))
+    units = f"<br><sub>{_unbroken(line.units)}</sub>" if line.units else ""
+    if table.verdict:
+        cells.append(line.verdict + units)
+    else:
+        cells[-1] += units
     cells.append(", ".join(f"{mark.word}<sup>{table.number(mark)}</sup>" for mark in line.marks))
     return [cell.replace("|", "\\|") for cell in cells]
 
 
+def _unbroken(text: str) -> str:
+    """`text` with no-break spaces and hyphens, so that a narrow column does not tear it apart."""
+    return text.replace(" ", "\u00a0").replace("-", "\u2011")
+
+
 def _legend(table: Table) -> str:
-    return LEGEND + LEGEND_VERDICT * table.verdict + LEGEND_SPREAD * table.spread
+    ratio = any(line.metric.ratio for line in table.lines)
+    return LEGEND + LEGEND_RATIO * ratio + LEGEND_VERDICT * table.verdict + LEGEND_SPREAD * table.spread
 
 
 def terminal(table: Table) -> str:
     """Aligned plain text: for each line of the table, ours above the paper's."""
-    head = ["", *(column_label(name) for name in table.columns), "RWF vs Plain"]
-    head += ["RWF better?"] * table.verdict + ["Notes"]
-    blocks = [[head]]
+    blocks = [[_head(table)]]
     for line in table.lines:
         top = [f"{line.group}: {line.label}" if line.group else line.label]
         bottom = [f"  {_measure(line)}"]
@@ -197,8 +218,7 @@ def latex(table: Table) -> str:
     r"""A `booktabs` table with footnotes as a list below, in `\footnotesize`."""
     columns = len(table.columns) + 3 + table.verdict
     align = "l" + "r" * len(table.columns) + "r" + "l" * (1 + table.verdict)
-    head = ["", *(_tex(column_label(name)) for name in table.columns), "RWF vs Plain"]
-    head += ["RWF better?"] * table.verdict + ["Notes"]
+    head = [_tex(text) for text in _head(table)]
     lines = [r"\begin{table}", r"\centering", r"\footnotesize"]
     number = table.name.split("_")[1]
     caption = _tex(f"{table.title} (Table {number} of the paper). {table.caption.strip()} {_legend(table)}")

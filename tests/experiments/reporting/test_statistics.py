@@ -80,7 +80,7 @@ def test_errors_are_compared_as_ratios():
         "×0.25 error [0.25, 0.25]"
     )
     shapes = paired_interval(by_seed([0.984]), by_seed([0.980]), METRICS["iou"])
-    assert interval_text(shapes, METRICS["iou"]) == "×0.80 1 − IoU"
+    assert interval_text(shapes, METRICS["iou"]) == "×0.80 error"
 
 
 @pytest.mark.parametrize(
