@@ -51,7 +51,7 @@ METRICS = {
         "IoU", True, lambda v: np.log(np.maximum(1 - np.asarray(v), 1e-6)), -1, decimals=3, ratio="error"
     ),
     "relative_l2": Metric(
-        "Relative L2 error",
+        "Relative L2",
         False,
         lambda v: np.log(np.maximum(v, 1e-12)),
         -1,

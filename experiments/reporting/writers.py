@@ -88,15 +88,16 @@ def markdown(table: Table) -> str:
 
 def _markdown_line(table: Table, line: TableLine) -> list[str]:
     place = ", ".join(part for part in (line.group, _measure(line)) if part)
-    cells = [_unbroken(line.label) + ("" if _shared_measure(table) else f"<br><sub>{place}</sub>")]
+    cells = [line.label + ("" if _shared_measure(table) else f"<br><sub>{place}</sub>")]
     for name in table.columns:
         entry = line.entries.get(name)
         if entry is None:
             cells.append("")
             continue
-        ours, paper = _unbroken(_ours(entry, line, table)), _paper(entry, line, table)
+        ours = _ours(entry, line, table).replace(" ± ", "±")
+        paper = (_paper(entry, line, table) or "").replace(" ± ", "±")
         ours = f"**{ours}**" if entry.best else ours
-        cells.append(f"{ours}<br>({_unbroken(paper)})" if paper else ours)
+        cells.append(f"{ours}<br>({paper})" if paper else ours)
     difference, bracket, limits = _difference(line).partition(" [")
     cells.append(_unbroken(difference) + (f"<br>{_unbroken(bracket[1:] + limits)}" if bracket else ""))
     units = f"<br><sub>{_unbroken(line.units)}</sub>" if line.units else ""
