@@ -77,4 +77,4 @@ class Regression1D:
 
 @functools.lru_cache(maxsize=8)
 def _target(task: Regression1D) -> np.ndarray:
-    return random_fields.regression_target(task.points, task.length_scale, task.target_seed)
+    return random_fields.regression_target(task.target_seed, task.points, task.length_scale)[1]
