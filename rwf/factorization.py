@@ -10,9 +10,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rwf.parameterizations import Parameterization
-from rwf.typing import Factors, KeyArray, Layer, Path, PyTree
+from rwf.typing import KeyArray, Layer, Path, PyTree
 
 Where = Callable[[Path, Layer], bool]
 
@@ -26,7 +27,7 @@ class Factored:
     parameterization is static, so that `compose` needs nothing but the tree.
     """
 
-    factors: Factors
+    factors: dict[str, Any]  # arrays, or what a tree map makes of them
     rest: dict[str, Any]
     parameterization: Parameterization = field(metadata={"static": True})
 
@@ -65,7 +66,7 @@ def factorize(
         if not _is_layer(node):
             seen["other leaves"] += 1
             return node
-        if not isinstance(node["kernel"], jax.typing.ArrayLike) or not chosen(path, node):
+        if not _is_array(node["kernel"]) or not chosen(path, node):
             seen[_describe(node)] += 1
             return node
         seen["chosen"] += 1
@@ -110,9 +111,13 @@ def _is_layer(node: Any) -> bool:
     return isinstance(node, Mapping) and "kernel" in node
 
 
+def _is_array(value: Any) -> bool:
+    return isinstance(value, (jax.Array, np.ndarray))  # tracers are jax.Arrays
+
+
 def _describe(layer: Layer) -> str:
     kernel = layer["kernel"]
-    if isinstance(kernel, jax.typing.ArrayLike):
+    if _is_array(kernel):
         return f"layers with a {jnp.ndim(kernel)}-axis kernel"
     return f"layers with a kernel of type {type(kernel).__name__}"
 
@@ -121,7 +126,7 @@ def _factorize_layer(path: Path, layer: Layer, parameterization: Parameterizatio
     name = "/".join(map(str, path)) or "(root)"
     trained = {part: layer[part] for part in ("kernel", "bias") if layer.get(part) is not None}
     for part, array in trained.items():
-        if not isinstance(array, jax.typing.ArrayLike):
+        if not _is_array(array):
             raise TypeError(f"layer {name}: {part} is a {type(array).__name__}, not an array")
     trained = {part: jnp.asarray(array) for part, array in trained.items()}
     layer_key = jax.random.fold_in(key, zlib.crc32(name.encode()))
