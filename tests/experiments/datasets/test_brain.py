@@ -24,11 +24,9 @@ needs_originals = pytest.mark.skipif(not os.environ.get("RWF_DATA"), reason="RWF
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("RWF_DATA", str(tmp_path))
-    monkeypatch.setenv("RWF_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "brain").mkdir()
-    return tmp_path / "brain"
+def folder(folder):
+    (folder / "brain").mkdir()
+    return folder / "brain"
 
 
 def save_volume(path, volume, affine=None):

@@ -16,14 +16,6 @@ ORIGINALS = os.environ.get("RWF_DATA")
 needs_originals = pytest.mark.skipif(not ORIGINALS, reason="RWF_DATA is not set")
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty RWF_DATA folder, with no downloads of `make data` behind it."""
-    monkeypatch.setenv("RWF_DATA", str(tmp_path))
-    monkeypatch.setenv("RWF_CACHE", str(tmp_path / "cache"))
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def archive():
     return np.random.default_rng(0).integers(0, 256, (2, 512, 512, 3), dtype=np.uint8)

@@ -16,11 +16,9 @@ needs_originals = pytest.mark.skipif(not os.environ.get("RWF_DATA"), reason="RWF
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("RWF_DATA", str(tmp_path))
-    monkeypatch.setenv("RWF_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "meshes").mkdir()
-    return tmp_path / "meshes"
+def folder(folder):
+    (folder / "meshes").mkdir()
+    return folder / "meshes"
 
 
 @pytest.fixture
