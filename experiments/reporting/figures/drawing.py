@@ -85,7 +85,7 @@ def _remarks(groups: Mapping[str, Drawn]) -> list[str]:
         missing = len(set(drawn.group.cells) - drawn.runs.keys())
         if missing:
             remarks.setdefault(f"pending: {missing} of {len(drawn.group.cells)} cells", []).append(place)
-    several = len(groups) > 1
+    several = len({drawn.group.label or drawn.group.experiment for drawn in groups.values()}) > 1
     sentences = []
     for text, places in remarks.items():
         where = f" ({', '.join(dict.fromkeys(places))})" if several else ""

@@ -83,7 +83,8 @@ def _error(run: Run, metric: str) -> str:
 def _errors(panel: Axes, runs: dict[str, Sequence[Run]], metric: str) -> None:
     described = metric_named(metric)
     if style.curves(panel, runs, metric, described.scale):
-        panel.set(yscale="log", xlabel="iteration", ylabel=f"{described.label} ({described.unit})")
+        style.logarithmic(panel)
+        panel.set(xlabel="iteration", ylabel=f"{described.label} ({described.unit})")
         panel.grid(True)
         panel.legend()
     panel.set_title("error during training")

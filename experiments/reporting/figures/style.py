@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from experiments.reporting.loading import Run
 from experiments.reporting.metrics import CONTROL, CONTROL_LABEL, PARAMETERIZATIONS
@@ -34,7 +35,9 @@ SETTINGS = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
-    "legend.frameon": False,
+    "legend.frameon": True,
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
     "grid.linewidth": 0.4,
     "grid.color": "#dddddd",
     "image.interpolation": "nearest",
@@ -60,6 +63,16 @@ def line(name: str) -> dict:
         "label": LABELS[name],
         "zorder": 3 if name == "rwf" else 2,
     }
+
+
+def logarithmic(axes: Axes) -> None:
+    """A logarithmic vertical axis with plain numbers, at 1, 2 and 5 where it spans less than two decades."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    fine = high < 100 * low
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if fine else (1,), numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def pending(axes: Axes, title: str | None = None) -> None:

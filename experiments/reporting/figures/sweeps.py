@@ -39,9 +39,12 @@ def ablation(
     if not drawn:
         style.pending(axes)
         return figure
-    axes.set(xlabel=labels[0], ylabel=described.heading, yscale="log" if described.ratio else "linear")
+    if described.ratio:
+        style.logarithmic(axes)
+    axes.set(xlabel=labels[0], ylabel=described.heading)
     axes.grid(True, axis="y")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

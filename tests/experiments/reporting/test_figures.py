@@ -1,4 +1,4 @@
-"""Figures drawn from synthetic runs: what is in them, what is missing, and what they say about their source."""
+"""Figures drawn from synthetic runs: what is in them, what is missing, what they say of their source."""
 
 import itertools
 
