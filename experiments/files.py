@@ -108,7 +108,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("RWF_CACHE", default))
 
 
-def cached_arrays(name: str, choices: Mapping, build: Callable[[], Arrays]) -> tuple[dict[str, np.ndarray], str]:
+def cached_arrays(
+    name: str, choices: Mapping, build: Callable[[], Arrays]
+) -> tuple[dict[str, np.ndarray], str]:
     """The arrays that `build()` makes for `choices`, computed once and kept in the cache folder.
 
     `choices` is everything that determines the arrays (JSON values) and enters the file's name as a
