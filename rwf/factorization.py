@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rwf.parameterizations import Parameterization
-from rwf.typing import Factors, KeyArray, Layer, Path, PyTree
+from rwf.typing import KeyArray, Layer, Path, PyTree
 
 Where = Callable[[Path, Layer], bool]
 
@@ -27,7 +27,7 @@ class Factored:
     parameterization is static, so that `compose` needs nothing but the tree.
     """
 
-    factors: Factors
+    factors: dict[str, Any]  # arrays, or what a tree map makes of them
     rest: dict[str, Any]
     parameterization: Parameterization = field(metadata={"static": True})
 
@@ -112,7 +112,7 @@ def _is_layer(node: Any) -> bool:
 
 
 def _is_array(value: Any) -> bool:
-    return isinstance(value, (jax.Array, np.ndarray))  # a tracer is a jax.Array
+    return isinstance(value, (jax.Array, np.ndarray))  # tracers are jax.Arrays
 
 
 def _describe(layer: Layer) -> str:

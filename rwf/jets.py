@@ -32,8 +32,8 @@ class Jet:
     __array_ufunc__ = None  # NumPy arrays leave the arithmetic to the jet
 
     def __init__(
-        self, value: Array, first: Sequence[Array], second: Array | None, second_of: tuple[int, ...]
-    ):
+        self, value: Any, first: Sequence[Any], second: Any, second_of: tuple[int, ...]
+    ):  # arrays, or what a tree map makes of them
         self.value = value
         self._first = tuple(first)
         self._second = second

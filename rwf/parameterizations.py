@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from rwf.typing import Array, Factors, KeyArray, Layer
 
 
+@runtime_checkable
 class Parameterization(Protocol):
     """What `rwf.factorize` needs. An own one is hashable (a frozen dataclass) and has these two methods."""
 

@@ -6,22 +6,38 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 try:
-    from jaxtyping import Array, Float, Key
+    from jaxtyping import Float
 except ImportError:  # the library itself needs jax and flax alone
 
-    class _Unchecked:
-        def __class_getitem__(cls, item: Any) -> type:
-            return jax.Array
+    class Float:  # type: ignore[no-redef]
+        """Stands in for jaxtyping's: `Float[Array, "n d"]` is then just an array."""
 
-    Array, Float, Key = jax.Array, _Unchecked, _Unchecked
+        def __class_getitem__(cls, item: Any) -> Any:
+            return item[0]
 
+
+Array = jax.Array | np.ndarray
 PyTree = Any
 KeyArray = jax.Array  # a typed key (`jax.random.key`) or a raw one (`jax.random.PRNGKey`)
-Layer = Mapping[str, Array]  # {"kernel": (..., out), "bias": (out,)}, the bias optional
-Factors = dict[str, Array]
+Layer = Mapping[str, Any]  # {"kernel": (..., out), "bias": (out,)}, the bias optional
+Factors = Mapping[str, Array]
 Path = tuple[str | int, ...]
-Activation = str | Callable[[Array], Array]
+Activation = str | Callable[[Any], Any]
+Coordinates = Float[Array, "*batch coordinates"]
+InputFunction = Float[Array, "*functions sensors"]
 
-__all__ = ["Activation", "Array", "Factors", "Float", "Key", "KeyArray", "Layer", "Path", "PyTree"]
+__all__ = [
+    "Activation",
+    "Array",
+    "Coordinates",
+    "Factors",
+    "Float",
+    "InputFunction",
+    "KeyArray",
+    "Layer",
+    "Path",
+    "PyTree",
+]

@@ -1,5 +1,10 @@
 """The paper's network architectures, as Flax NNX modules that take arrays and `rwf.Jet`s alike."""
 
+from rwf.models.cnn import CNN
+from rwf.models.deeponet import DeepONet
 from rwf.models.mlp import MLP
+from rwf.models.modified_deeponet import ModifiedDeepONet
+from rwf.models.modified_mlp import ModifiedMLP
+from rwf.models.siren import SIREN
 
-__all__ = ["MLP"]
+__all__ = ["CNN", "MLP", "SIREN", "DeepONet", "ModifiedDeepONet", "ModifiedMLP"]

@@ -8,7 +8,7 @@ from flax import nnx
 
 from rwf.jets import Jet
 from rwf.layers import Dense, Embedding, activation_function, build_embedding, check_positive
-from rwf.typing import Activation, Array
+from rwf.typing import Activation, Array, Coordinates
 
 
 class MLP(nnx.Module):
@@ -40,7 +40,7 @@ class MLP(nnx.Module):
         sizes = [features, *[width] * depth, out_features]
         self.layers = nnx.List(Dense(fan_in, fan_out, rngs=rngs) for fan_in, fan_out in pairwise(sizes))
 
-    def __call__(self, x: Array | Jet) -> Array | Jet:
+    def __call__(self, x: Coordinates | Jet) -> Array | Jet:
         activate = activation_function(self.activation)
         h = x if self.embedding is None else self.embedding(x)
         for layer in self.layers[:-1]:

@@ -59,7 +59,7 @@ def test_reduction_is_the_mean_of_blocks(folder):
 
 
 def test_more_photographs_than_there_are(folder):
-    with pytest.raises(ValueError, match="data_div2k.npz supplies 16"):
+    with pytest.raises(ValueError, match=r"data_div2k\.npz supplies 16"):
         natural_images(len(PHOTOGRAPHS) + 1)
     with pytest.raises(ValueError, match="asked for 0 images"):
         natural_images(0)
@@ -93,7 +93,7 @@ def test_archive_is_preferred_and_both_types_agree(folder, archive):
 
 
 def test_real_data_insisted_on(folder):
-    with pytest.raises(FileNotFoundError, match="data_2d_text.npz.*make data.*RWF_DATA") as error:
+    with pytest.raises(FileNotFoundError, match=r"data_2d_text\.npz.*make data.*RWF_DATA") as error:
         text_images(real=True)
     assert "\n" not in str(error.value)
 

@@ -1,0 +1,63 @@
+# Every target sets up what it needs. `make help` lists them.
+# PROFILE=quick|paper|smoke (chosen by the hardware when not given), SEEDS=n, TRACKING=wandb|none, PYTHON=python3.12
+
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell $(v) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo yes),$(v))))
+RUN := $(VENV)/bin/python
+EXTRAS := experiments,dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
+comma := ,
+OPTIONS := $(if $(PROFILE),--profile $(PROFILE)) $(if $(SEEDS),--set seeds=$(SEEDS)) $(if $(TRACKING),--tracking $(TRACKING)) $(ARGS)
+REPRODUCE := $(RUN) -m experiments.reproduce $(OPTIONS)
+# The figures drawn from the very runs of Table 1.
+TABLE1 := table_1 figure_7 figure_8
+
+.DEFAULT_GOAL := help
+.PHONY: help reproduce-table1 reproduce plan-table1 data test test-all lint format benchmark setup clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+reproduce-table1: $(VENV)/ready ## train what Table 1 needs and print it, with the figures of the same runs
+	$(REPRODUCE) $(TABLE1)
+
+plan-table1: $(VENV)/ready ## what reproduce-table1 would run, and how long it may take
+	$(REPRODUCE) $(TABLE1) --dry-run
+
+table-%: $(VENV)/ready ## one table, such as table-6
+	$(REPRODUCE) table_$*
+
+figure-%: $(VENV)/ready ## one figure, such as figure-9
+	$(REPRODUCE) figure_$*
+
+data: $(VENV)/ready ## download the real data, or say where to get what cannot be downloaded
+	$(RUN) -m scripts.download_data
+
+test: lint ## formatting, lint, and all fast tests
+	$(RUN) -m pytest -m "not slow" -n auto
+
+test-all: lint ## the slow tests too
+	$(RUN) -m pytest -n auto
+
+lint: $(VENV)/ready ## formatting and lint alone
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+
+format: $(VENV)/ready ## format the code
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+benchmark: $(VENV)/ready ## training steps per second of the four parameterizations
+	$(RUN) -m scripts.benchmark $(ARGS)
+
+setup: $(VENV)/ready ## the virtual environment alone
+
+$(VENV)/ready: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: $(PYTHON) lacks the venv module: install it (on Debian and Ubuntu: python3-venv)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@touch $@
+
+clean: ## remove caches and the virtual environment; runs and results stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,212 @@
+"""From result rows and a description to the table: paper and ours side by side, compared, with marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from experiments.records import PROTOCOL, Row
+from experiments.reporting import selection
+from experiments.reporting.metrics import CONTROL, CONTROL_LABEL, PARAMETERIZATIONS, Metric, metric_named
+from experiments.reporting.specs import Line, Printed, TableSpec
+from experiments.reporting.statistics import (
+    UNDECIDED,
+    Interval,
+    Summary,
+    paired_interval,
+    summarise,
+    verdict,
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One parameterization in one line: the paper's number, our rows and their summary.
+
+    `ours` is None where there are no rows (pending) or none of them has a finite value (diverged).
+    """
+
+    paper: Printed | None
+    rows: Sequence[Row]
+    ours: Summary | None
+    diverged: int = 0
+    best: bool = False
+    paper_best: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A word in the notes of a line, explained once below the table."""
+
+    word: str
+    explanation: str
+
+
+@dataclass(frozen=True)
+class TableLine:
+    group: str
+    label: str
+    metric: Metric
+    entries: Mapping[str, Entry]
+    interval: Interval | None  # RWF against Plain
+    units: str  # what the interval counts
+    verdict: str
+    marks: Sequence[Mark]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the writers write. `columns` are parameterizations, the control among them if it was run."""
+
+    name: str
+    title: str
+    caption: str
+    columns: Sequence[str]
+    lines: Sequence[TableLine]
+    spread: bool
+    verdict: bool
+    footnotes: Sequence[str] = field(default=())
+
+    def number(self, mark: Mark) -> int:
+        """The number of the footnote that explains a mark, from 1."""
+        return self.footnotes.index(_footnote(mark)) + 1
+
+
+def column_label(name: str) -> str:
+    return {**PARAMETERIZATIONS, CONTROL: CONTROL_LABEL}[name]
+
+
+def build(spec: TableSpec, rows: Iterable[Row]) -> Table:
+    """The table of a description with the numbers of `rows`; lines without rows are marked pending."""
+    rows = list(rows)
+    lines = [_line(line, selection.choose(rows, line), spec) for line in spec.rows]
+    with_control = any(CONTROL in line.entries for line in lines)
+    footnotes = list(dict.fromkeys(_footnote(mark) for line in lines for mark in line.marks))
+    columns = [*PARAMETERIZATIONS, *([CONTROL] if with_control else [])]
+    return Table(spec.name, spec.title, spec.caption, columns, lines, spec.spread, spec.verdict, footnotes)
+
+
+def _line(line: Line, choice: selection.Choice, spec: TableSpec) -> TableLine:
+    metric = metric_named(line.metric)
+    names = [*PARAMETERIZATIONS, *(name for name in choice.rows if name == CONTROL)]
+    entries = _with_best({name: _entry(line, name, choice.rows.get(name, ())) for name in names}, metric)
+    values = {name: selection.values(rows, line.metric) for name, rows in choice.rows.items()}
+    interval = (
+        paired_interval(values["rwf"], values["plain"], metric) if {"plain", "rwf"} <= values.keys() else None
+    )
+    return TableLine(
+        group=line.group,
+        label=line.label,
+        metric=metric,
+        entries=entries,
+        interval=interval,
+        units=_units(interval, values),
+        verdict=_verdict(entries, values, metric) if spec.verdict else "",
+        marks=_marks(line, choice, entries, metric, spec),
+    )
+
+
+def _entry(line: Line, name: str, rows: Sequence[Row]) -> Entry:
+    values = selection.values(rows, line.metric)
+    ours = summarise(values) if values else None
+    inner = selection.inner_spread(rows, line.metric)
+    if ours is not None and ours.items == 1 and inner is not None:
+        ours = Summary(ours.mean, inner, ours.items, ours.seeds)
+    return Entry(line.paper.get(name), rows, ours, selection.diverged(rows, line.metric))
+
+
+def _with_best(entries: dict[str, Entry], metric: Metric) -> dict[str, Entry]:
+    """Mark the best of the four columns, ours and the paper's; ties in the shown decimals are all best."""
+    sign = 1 if metric.higher_is_better else -1
+    ours = {name: sign * float(metric.text(e.ours.mean)) for name, e in entries.items() if e.ours}
+    ours.pop(CONTROL, None)
+    paper = {name: sign * entry.paper.value for name, entry in entries.items() if entry.paper}
+    return {
+        name: Entry(
+            entry.paper,
+            entry.rows,
+            entry.ours,
+            entry.diverged,
+            best=len(ours) > 1 and ours.get(name) == max(ours.values()),
+            paper_best=bool(paper) and paper.get(name) == max(paper.values()),
+        )
+        for name, entry in entries.items()
+    }
+
+
+def _units(interval: Interval | None, values: Mapping[str, selection.Values]) -> str:
+    if interval is None:
+        return ""
+    pairs = values["rwf"].keys() & values["plain"].keys()
+    items, seeds = {item for item, _ in pairs}, {seed for _, seed in pairs}
+    if len(items) == 1:
+        return f"n = {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+    return f"n = {len(items)} items" + (f", {len(seeds)} seeds each" if len(seeds) > 1 else "")
+
+
+def _verdict(entries: Mapping[str, Entry], values: Mapping[str, selection.Values], metric: Metric) -> str:
+    """Whether RWF is better than Plain, and than the best of the other three where that is another."""
+    missing = [PARAMETERIZATIONS[name] for name in PARAMETERIZATIONS if not entries[name].rows]
+    if missing:
+        return "pending"
+    if entries["rwf"].diverged:
+        return f"{UNDECIDED} (RWF diverged)"
+    if entries["plain"].ours is None:
+        return f"{UNDECIDED} (Plain diverged)"
+    against_plain = paired_interval(values["rwf"], values["plain"], metric)
+    first = verdict(against_plain, metric)
+    sign = 1 if metric.higher_is_better else -1
+    others = [name for name in PARAMETERIZATIONS if name != "rwf" and entries[name].ours is not None]
+    best = max(others, key=lambda name: sign * entries[name].ours.mean)
+    second = verdict(paired_interval(values["rwf"], values[best], metric), metric)
+    if best == "plain" or second == first:
+        return first
+    return f"{first} against Plain, {second} against {PARAMETERIZATIONS[best]}"
+
+
+def _footnote(mark: Mark) -> str:
+    return f"{mark.word}: {mark.explanation}"
+
+
+def _marks(
+    line: Line, choice: selection.Choice, entries: Mapping[str, Entry], metric: Metric, spec: TableSpec
+) -> list[Mark]:
+    marks = []
+    row = choice.any
+    pending = [label for name, label in PARAMETERIZATIONS.items() if name not in choice.rows]
+    if row is not None:
+        if pending:
+            marks.append(Mark("pending", f"not run yet: {', '.join(pending)}"))
+        marks += _marks_of_source(row, metric)
+    lost = {name: entry.diverged for name, entry in entries.items() if entry.diverged}
+    if lost:
+        counts = (
+            f"{column_label(name)} {n} of {_count(entries[name].rows, line.metric)}"
+            for name, n in lost.items()
+        )
+        marks.append(Mark("diverged", ", ".join(counts) + "; left out of means and differences"))
+    shapes = {frozenset((item, r.seed) for r in rows for item in r.items) for rows in choice.rows.values()}
+    if len(shapes) > 1:
+        marks.append(Mark("uneven", "the columns differ in items or seeds; differences use the common ones"))
+    if spec.verdict and not entries["rwf"].paper_best:
+        marks.append(Mark("paper", "RWF is not the best of the paper's own four numbers here"))
+    if line.note:
+        marks.append(Mark("note", line.note))
+    return marks
+
+
+def _marks_of_source(row: Row, metric: Metric) -> list[Mark]:
+    marks = []
+    if row.protocol != PROTOCOL:
+        marks.append(Mark("stale", f"made under protocol {row.protocol}, now {PROTOCOL}; run again"))
+    if row.reduced:
+        marks.append(Mark("reduced", f"profile {row.profile}: {row.reduced}"))
+    if row.stand_in:
+        marks.append(Mark("stand-in", f"{row.data['name']} in place of {row.stand_in}"))
+    if metric.same_device:
+        marks.append(Mark("device", f"{row.device_name}, {row.precision}"))
+    return marks
+
+
+def _count(rows: Sequence[Row], metric: str) -> int:
+    return sum(len(row.metrics[metric]) for row in rows)

@@ -1,0 +1,275 @@
+"""A table as Markdown, LaTeX, CSV, and aligned plain text for the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.files import write_text
+from experiments.reporting.statistics import interval_text
+from experiments.reporting.tables import Entry, Table, TableLine, column_label
+
+LEGEND = (
+    "Each cell is ours, with the paper's number in parentheses; the best of each line is bold. "
+    "The interval is a 95 % Student-t interval of RWF against Plain, paired by item and seed."
+)
+LEGEND_VERDICT = " The verdict: whether RWF is better than Plain, and than the best of the other three."
+LEGEND_RATIO = " Errors (1 − IoU for IoU) and rates are compared as ratios."
+LEGEND_SPREAD = " ± is the standard deviation over items or, for a single item, within it or over seeds."
+
+
+def write_all(table: Table, folder: Path) -> list[Path]:
+    """Write `<name>.md`, `.csv` and `.tex` into `folder`; return their paths."""
+    texts = {"md": markdown(table), "csv": csv_text(table), "tex": latex(table)}
+    paths = []
+    for suffix, text in texts.items():
+        paths.append(Path(folder) / f"{table.name}.{suffix}")
+        write_text(paths[-1], text)
+    return paths
+
+
+def heading(table: Table) -> str:
+    """Number and title, such as "Table 6: Natural images"."""
+    return f"Table {table.name.split('_')[1]}: {table.title}"
+
+
+def _ours(entry: Entry, line: TableLine, table: Table) -> str:
+    if entry.ours is None:
+        return "diverged" if entry.rows else "pending"
+    return line.metric.text(entry.ours.mean, entry.ours.spread if table.spread else None)
+
+
+def _paper(entry: Entry, line: TableLine, table: Table) -> str | None:
+    if entry.paper is None:
+        return None
+    text = f"{entry.paper.value:.{line.metric.decimals}f}"
+    return text if entry.paper.spread is None else f"{text} ± {entry.paper.spread:.{line.metric.decimals}f}"
+
+
+def _difference(line: TableLine) -> str:
+    return interval_text(line.interval, line.metric) if line.interval else "–"
+
+
+def _measure(line: TableLine) -> str:
+    unit = f", {line.metric.unit}" if line.metric.unit else ""
+    return f"{line.metric.label}{unit} {'↑' if line.metric.higher_is_better else '↓'}"
+
+
+def _shared_measure(table: Table) -> str:
+    """What the whole table measures, empty where its lines differ."""
+    measures = {_measure(line) for line in table.lines}
+    return measures.pop() if len(measures) == 1 else ""
+
+
+def _head(table: Table) -> list[str]:
+    columns = [column_label(name) for name in table.columns]
+    return [_shared_measure(table), *columns, "RWF vs Plain", *(["RWF better?"] * table.verdict), "Notes"]
+
+
+def markdown(table: Table) -> str:
+    """GitHub Markdown: two lines a cell, ours above the paper's; footnotes as a numbered list."""
+    head = _head(table)
+    rule = [":--", *("--:" for _ in table.columns), "--:", *([":--"] * table.verdict), ":--"]
+    body = []
+    group = ""
+    for line in table.lines:
+        if line.group != group and _shared_measure(table):
+            body.append([f"**{line.group}**", *([""] * (len(head) - 1))])
+        group = line.group
+        body.append(_markdown_line(table, line))
+    rows = ["| " + " | ".join(cells) + " |" for cells in (head, rule, *body)]
+    notes = [f"{number}. {text}" for number, text in enumerate(table.footnotes, 1)]
+    title = f"**{heading(table)}.** {table.caption.strip()} {_legend(table)}"
+    return "\n\n".join(part for part in (title, "\n".join(rows), "\n".join(notes)) if part) + "\n"
+
+
+def _markdown_line(table: Table, line: TableLine) -> list[str]:
+    place = ", ".join(part for part in (line.group, _measure(line)) if part)
+    cells = [line.label + ("" if _shared_measure(table) else f"<br><sub>{place}</sub>")]
+    for name in table.columns:
+        entry = line.entries.get(name)
+        if entry is None:
+            cells.append("")
+            continue
+        ours = _ours(entry, line, table).replace(" ± ", "±")
+        paper = (_paper(entry, line, table) or "").replace(" ± ", "±")
+        ours = f"**{ours}**" if entry.best else ours
+        cells.append(f"{ours}<br>({paper})" if paper else ours)
+    difference, bracket, limits = _difference(line).partition(" [")
+    cells.append(_unbroken(difference) + (f"<br>{_unbroken(bracket[1:] + limits)}" if bracket else ""))
+    units = f"<br><sub>{_unbroken(line.units)}</sub>" if line.units else ""
+    if table.verdict:
+        cells.append(line.verdict + units)
+    else:
+        cells[-1] += units
+    cells.append(", ".join(f"{mark.word}<sup>{table.number(mark)}</sup>" for mark in line.marks))
+    return [cell.replace("|", "\\|") for cell in cells]
+
+
+def _unbroken(text: str) -> str:
+    """`text` with no-break spaces and hyphens, so that a narrow column does not tear it apart."""
+    return text.replace(" ", "\u00a0").replace("-", "\u2011")
+
+
+def _legend(table: Table) -> str:
+    ratio = any(line.metric.ratio for line in table.lines)
+    return LEGEND + LEGEND_RATIO * ratio + LEGEND_VERDICT * table.verdict + LEGEND_SPREAD * table.spread
+
+
+def terminal(table: Table) -> str:
+    """Aligned plain text: for each line of the table, ours above the paper's."""
+    blocks = [[_head(table)]]
+    for line in table.lines:
+        top = [f"{line.group}: {line.label}" if line.group else line.label]
+        bottom = [f"  {_measure(line)}"]
+        for name in table.columns:
+            entry = line.entries.get(name)
+            top.append("" if entry is None else _ours(entry, line, table) + ("*" if entry.best else " "))
+            paper = None if entry is None else _paper(entry, line, table)
+            bottom.append("" if paper is None else f"({paper})")
+        top += [_difference(line), *([line.verdict] * table.verdict)]
+        bottom += [line.units, *([""] * table.verdict)]
+        top.append(" ".join(f"{mark.word}[{table.number(mark)}]" for mark in line.marks))
+        blocks.append([top, [*bottom, ""]])
+    text = _align([row for block in blocks for row in block], right=range(1, len(table.columns) + 1))
+    notes = "\n".join(f"[{number}] {note}" for number, note in enumerate(table.footnotes, 1))
+    legend = "ours above, the paper's in parentheses below, * best of the four"
+    return "\n\n".join(part for part in (f"{heading(table)} ({legend})", text, notes) if part) + "\n"
+
+
+def _align(rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
+    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = []
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            padding = " " * (width - _width(cell))
+            cells.append(padding + cell if column in right else cell + padding)
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    return "\n".join(lines)
+
+
+def _width(text: str) -> int:
+    """Columns that `text` takes in a terminal."""
+    return sum(0 if unicodedata.combining(letter) else 1 for letter in text)
+
+
+def csv_text(table: Table) -> str:
+    """One line for each cell of the table (parameterization in a line), raw numbers in stored units."""
+    out = io.StringIO()
+    names = [
+        "table",
+        "group",
+        "label",
+        "metric",
+        "parameterization",
+        "paper",
+        "paper_spread",
+        "ours",
+        "spread",
+    ]
+    names += [
+        "items",
+        "seeds",
+        "diverged",
+        "profile",
+        "reduced",
+        "data",
+        "stand_in",
+        "protocol",
+        "device_name",
+    ]
+    names += ["rwf_minus_plain", "low", "high", "n", "verdict", "runs"]
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    for line in table.lines:
+        for name in (name for name in table.columns if name in line.entries):
+            writer.writerow(
+                [table.name, line.group, line.label, line.metric.label, name, *_csv_cells(line, name)]
+            )
+    return out.getvalue()
+
+
+def _csv_cells(line: TableLine, name: str) -> list:
+    entry = line.entries[name]
+    scale = line.metric.scale
+    paper = [None, None]
+    if entry.paper:
+        spread = entry.paper.spread
+        paper = [f"{entry.paper.value / scale:.6g}", None if spread is None else f"{spread / scale:.6g}"]
+    ours = (
+        [entry.ours.mean, entry.ours.spread, entry.ours.items, entry.ours.seeds] if entry.ours else [None] * 4
+    )
+    row = entry.rows[0] if entry.rows else None
+    source = [None] * 6
+    if row:
+        source = [row.profile, row.reduced, row.data["name"], row.stand_in, row.protocol, row.device_name]
+    compared = [None] * 5
+    if name == "rwf" and line.interval:
+        interval = line.interval
+        compared = [interval.mean, interval.low, interval.high, interval.n, line.verdict]
+    return [*paper, *ours, entry.diverged, *source, *compared, " ".join(row.id for row in entry.rows)]
+
+
+def latex(table: Table) -> str:
+    r"""A `booktabs` table with footnotes as a list below, in `\footnotesize`."""
+    columns = len(table.columns) + 3 + table.verdict
+    align = "l" + "r" * len(table.columns) + "r" + "l" * (1 + table.verdict)
+    head = [_tex(text) for text in _head(table)]
+    lines = [r"\begin{table}", r"\centering", r"\footnotesize"]
+    number = table.name.split("_")[1]
+    caption = _tex(f"{table.title} (Table {number} of the paper). {table.caption.strip()} {_legend(table)}")
+    lines += [rf"\caption{{{caption}}}", rf"\label{{tab:{table.name.replace('_', '-')}}}"]
+    lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", " & ".join(head) + r" \\", r"\midrule"]
+    group = ""
+    for line in table.lines:
+        if line.group != group:
+            group = line.group
+            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{_tex(group)}}}}} \\")
+        lines += _latex_lines(table, line)
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    if table.footnotes:
+        notes = (rf"\textsuperscript{{{i}}}\,{_tex(note)}" for i, note in enumerate(table.footnotes, 1))
+        lines += [
+            r"\par\medskip",
+            r"\begin{minipage}{\linewidth}\raggedright",
+            r" \\".join(notes),
+            r"\end{minipage}",
+        ]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _latex_lines(table: Table, line: TableLine) -> list[str]:
+    ours, paper = [_tex(line.label)], [rf"\scriptsize {_tex(_measure(line))}"]
+    for name in table.columns:
+        entry = line.entries.get(name)
+        text = "" if entry is None else _tex(_ours(entry, line, table))
+        ours.append(rf"\textbf{{{text}}}" if entry and entry.best else text)
+        printed = None if entry is None else _paper(entry, line, table)
+        paper.append("" if printed is None else f"({_tex(printed)})")
+    marks = ", ".join(rf"{_tex(mark.word)}\textsuperscript{{{table.number(mark)}}}" for mark in line.marks)
+    ours += [_tex(_difference(line)), *([_tex(line.verdict)] * table.verdict), marks]
+    paper += [_tex(line.units), *([""] * table.verdict), ""]
+    return [" & ".join(ours) + r" \\", " & ".join(paper) + r" \\[2pt]"]
+
+
+TEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+}
+TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "−": r"$-$"}
+TEX |= {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "μ": r"$\mu$", "–": "--", "²": r"\textsuperscript{2}"}
+
+
+def _tex(text: str) -> str:
+    return "".join(TEX.get(letter, letter) for letter in text)

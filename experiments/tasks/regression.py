@@ -1,0 +1,80 @@
+"""1-D regression of a rough random field (section 3, Appendix D, Figures 2 and 6)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from annotated_types import Ge, Gt
+from flax import nnx
+
+from experiments.datasets import random_fields
+from experiments.evaluation import relative_l2
+from experiments.files import arrays_checksum
+from experiments.task import Data, Network, Source
+from rwf import analysis
+
+
+@dataclass(frozen=True)
+class Regression1D:
+    """Fit one sample of a Gaussian random field at `points` equidistant points of [0, 1], all at each step.
+
+    The error is the relative L2 over the same points: the paper defines no test set here.
+    """
+
+    metric: ClassVar[str] = "relative_l2"
+    points: Annotated[int, Ge(2)] = 256
+    length_scale: Annotated[float, Gt(0)] = 0.02
+    target_seed: Annotated[int, Ge(0)] = 0
+
+    def source(self) -> Source:
+        """The generated target."""
+        checksum = arrays_checksum({"y": _target(self)})
+        return Source(f"Gaussian random field, sample {self.target_seed}", checksum)
+
+    def items(self) -> Data:
+        """One item: x and y, each (points, 1)."""
+        x = np.linspace(0, 1, self.points, dtype=np.float32)[:, None]
+        y = _target(self).astype(np.float32)[:, None]
+        return Data({"x": x[None], "y": y[None]}, (f"target-{self.target_seed}",))
+
+    def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
+        """From x to y."""
+        return model(in_features=1, out_features=1, embedding=embedding, rngs=rngs)
+
+    def batch(self, shared: Any, item: Any, key: jax.Array, step: jax.Array) -> Any:
+        """All points."""
+        return item
+
+    def loss(self, network: Network, batch: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The mean squared error."""
+        return jnp.mean((network(batch["x"]) - batch["y"]) ** 2), {}
+
+    def evaluate(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
+        """Relative L2 and mean squared error at the training points."""
+        prediction = network(item["x"])
+        error = jnp.mean((prediction - item["y"]) ** 2)
+        return {"relative_l2": relative_l2(prediction, item["y"]), "mse": error}
+
+    def predict(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
+        """`x`, `truth` and `prediction`, each (points,)."""
+        return {
+            "x": item["x"][:, 0],
+            "truth": item["y"][:, 0],
+            "prediction": network(item["x"])[:, 0],
+        }
+
+    def analyse(self, function: Callable, factors: Any, shared: Any, item: Any) -> dict[str, jax.Array]:
+        """`ntk_eigenvalues` (points,), descending: of the kernel with respect to the trained factors (3.1)."""
+        kernel = analysis.empirical_ntk(lambda f, x: function(f, x)[:, 0], factors, item["x"])
+        return {"ntk_eigenvalues": analysis.ntk_spectrum(kernel)}
+
+
+@functools.lru_cache(maxsize=8)
+def _target(task: Regression1D) -> np.ndarray:
+    return random_fields.regression_target(task.target_seed, task.points, task.length_scale)[1]

@@ -1,0 +1,63 @@
+"""The modified deep operator network: both sub-nets gated by encoders of the function and the point."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from flax import nnx
+
+from rwf.jets import Jet
+from rwf.layers import Dense, Embedding, activation_function, build_embedding, check_positive
+from rwf.models.deeponet import check_depth
+from rwf.typing import Activation, Array, Coordinates, InputFunction
+
+
+class ModifiedDeepONet(nnx.Module):
+    """G(a)(y) = sum over q of branch_q trunk_q, where a and y reach every hidden layer of both sub-nets.
+
+    With encoders U = act(a W_u + b_u) and V = act(y W_v + b_v), each hidden layer of branch and trunk
+    computes Z = act(H W + b) and passes on Z U + (1 - Z) V; the last of the `depth` weight matrices of
+    a sub-net is linear, and there is no output bias. After the code of Wang, Wang and Perdikaris (2022);
+    the paper's equations L.14-L.20 write an activation on the last layer too.
+
+    Called as `network(a, y)` like `DeepONet`: (F, 1, sensors) with (P, in_features) or
+    (F, P, in_features) gives (F, P). What depends on the function alone, or on shared points alone, is
+    computed once for each; past the first gates everything depends on the pair. y may be a `rwf.Jet`.
+    """
+
+    def __init__(
+        self,
+        sensors: int,
+        in_features: int,
+        *,
+        depth: int,
+        width: int,
+        activation: Activation = "tanh",
+        embedding: Embedding | None = None,
+        rngs: nnx.Rngs,
+    ):
+        check_positive(sensors=sensors, in_features=in_features, width=width)
+        check_depth(depth)
+        self.embedding, features = build_embedding(embedding, in_features, rngs)
+        self.activation = activation
+        self.encoder_u = Dense(sensors, width, rngs=rngs)
+        self.encoder_v = Dense(features, width, rngs=rngs)
+        self.branch = _dense_layers([sensors, *[width] * depth], rngs)
+        self.trunk = _dense_layers([features, *[width] * depth], rngs)
+
+    def __call__(self, a: InputFunction, y: Coordinates | Jet) -> Array | Jet:
+        activate = activation_function(self.activation)
+        y = y if self.embedding is None else self.embedding(y)
+        v = activate(self.encoder_v(y))
+        u_minus_v = activate(self.encoder_u(a)) - v
+
+        def sub_net(layers: nnx.Module, h: Array | Jet) -> Array | Jet:
+            for layer in layers[:-1]:
+                h = v + activate(layer(h)) * u_minus_v
+            return layers[-1](h)
+
+        return (sub_net(self.branch, a) * sub_net(self.trunk, y)).sum(-1)
+
+
+def _dense_layers(sizes: list[int], rngs: nnx.Rngs) -> nnx.Module:
+    return nnx.List(Dense(fan_in, fan_out, rngs=rngs) for fan_in, fan_out in pairwise(sizes))

@@ -1,0 +1,68 @@
+"""Training steps per second of the four parameterizations, in the form of the paper's Table 5.
+
+    python -m scripts.benchmark image_natural regression_1d [--profile paper] [--rounds 5] [key=value ...]
+
+One process, one member, interleaved rounds, medians; the overhead over Plain is taken round by round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from statistics import median
+
+from experiments.configuration import ConfigError, configure, group_options
+from experiments.files import write_json
+from experiments.records import provenance
+from experiments.timing import interleaved, overheads, stepper
+
+COLUMNS = ("plain", "aa", "wn", "rwf")
+
+
+def main() -> int:
+    """Measure and print; write the numbers with their provenance where --output says."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.benchmark", description=__doc__.split("\n")[0])
+    parser.add_argument("words", nargs="*", metavar="EXPERIMENT|KEY=VALUE")
+    parser.add_argument("--profile", default="paper", choices=group_options("profile"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each parameterization in a round, about")
+    parser.add_argument("--output", type=Path, help="a JSON file for the numbers")
+    options = parser.parse_args()
+    experiments = [word for word in options.words if "=" not in word] or group_options("experiment")
+    settings = [word for word in options.words if "=" in word]
+    facts = provenance()
+    print(f"training iterations per second, profile={options.profile}, {facts['device_name']}")
+    print(f"{'experiment':24}" + "".join(f"{name:>10}" for name in COLUMNS) + "   overhead of AA, WN, RWF")
+    measured = {}
+    for experiment in experiments:
+        try:
+            line, measured[experiment] = measure(experiment, settings, options)
+        except ConfigError as error:
+            print(f"{experiment:24}not measured: {error}")
+            continue
+        print(line, flush=True)
+    if options.output:
+        write_json(options.output, {"profile": options.profile, **facts, "iterations_per_second": measured})
+    return 0 if measured else 1
+
+
+def measure(experiment: str, settings: list[str], options: argparse.Namespace) -> tuple[str, dict]:
+    """The printed line of one experiment, and its numbers."""
+    words = [f"experiment={experiment}", f"profile={options.profile}", "tracking=none", *settings]
+    configs = {name: configure([*words, f"parameterization={name}"]) for name in COLUMNS}
+    try:
+        steppers = {name: stepper(config) for name, config in configs.items()}
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+    rates = interleaved(steppers, options.rounds, options.seconds)
+    extra = overheads(rates, "plain")
+    columns = "".join(f"{median(rates[name]):10.4g}" for name in COLUMNS)
+    percent = ", ".join(f"{100 * extra[name]:+.1f} %" for name in COLUMNS[1:])
+    precision = configs["plain"].trainer.precision
+    numbers = {"rates": rates, "overhead": extra, "precision": precision}
+    return f"{experiment:24}{columns}   {percent}", numbers
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Print a table of the paper with our numbers beside the paper's, and write it as Markdown, CSV and LaTeX.
+
+python -m scripts.make_table table_6 --results results --output results/paper/tables
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from experiments.records import read_results, read_runs
+from experiments.reporting import specs, tables, writers
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "names", nargs="+", metavar="table", help=f"{', '.join(specs.names('table'))}, or all"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of result rows (results)"
+    )
+    parser.add_argument("--runs", type=Path, help="also take rows straight from this folder of runs")
+    parser.add_argument("--output", type=Path, help="folder for .md, .csv and .tex; without it, only print")
+    options = parser.parse_args(arguments)
+    try:
+        names = specs.names("table") if options.names == ["all"] else options.names
+        descriptions = [specs.table_spec(name) for name in names]
+        rows = read_results(options.results) + (read_runs(options.runs) if options.runs else [])
+    except ValueError as error:
+        print(f"make_table: {error}", file=sys.stderr)
+        return 1
+    for description in descriptions:
+        table = tables.build(description, rows)
+        print(writers.terminal(table))
+        if options.output:
+            for path in writers.write_all(table, options.output):
+                print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

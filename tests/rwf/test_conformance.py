@@ -1,0 +1,269 @@
+"""What every parameterization and every architecture must do, on the grid of both.
+
+A new parameterization is one line in PARAMETERIZATIONS, a new architecture one line in ARCHITECTURES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from math import prod
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rwf
+from rwf.embeddings import GaussianFourier, Periodic, Positional, Symmetric
+from rwf.models import CNN, MLP, SIREN, DeepONet, ModifiedDeepONet, ModifiedMLP
+
+
+def points(key):
+    return (jax.random.uniform(key, (4, 2)),)
+
+
+def functions_and_points(*shape):
+    def make(key):
+        a, y = jax.random.split(key)
+        return jax.random.normal(a, (3, 1, *shape)), jax.random.uniform(y, (4, 2))
+
+    return make
+
+
+@dataclass(frozen=True)
+class Architecture:
+    build: Callable  # rngs -> module
+    inputs: Callable  # key -> the arguments of a call, the points last
+    dense: tuple  # (fan in, fan out) of every dense layer
+    others: int = 0  # parameters outside dense layers
+
+
+# name: (extra trained numbers of a layer with the given fan out, the parameterization)
+PARAMETERIZATIONS = {
+    "plain": (lambda neurons: 0, rwf.Plain()),
+    "aa": (lambda neurons: neurons, rwf.AdaptiveActivation()),
+    "aa_layer": (lambda neurons: 1, rwf.LayerwiseAdaptiveActivation()),
+    "wn": (lambda neurons: neurons, rwf.WeightNorm()),
+    "rwf": (lambda neurons: neurons, rwf.RWF(mean=1.0, std=0.1)),
+    "rwf_log": (lambda neurons: neurons, rwf.RWFLogScale(mean=1.0, std=0.1)),
+}
+
+small = {"depth": 2, "width": 5}
+gaussian = partial(GaussianFourier, features=3, scale=1.0)
+positional = partial(Positional, features=6, scale=1.0)
+periodic = partial(Periodic, periods=(1.0, None))
+mlp = ((2, 5), (5, 5), (5, 3))
+features = ((6, 5), (5, 5), (5, 3))
+deeponet = ((7, 5), (5, 5), (5, 5), (2, 5), (5, 5), (5, 5))
+gated = ((7, 5), (3, 5), (7, 5), (5, 5), (5, 5), (3, 5), (5, 5), (5, 5))
+small_cnn = partial(CNN, 8, channels=(2, 4))
+
+ARCHITECTURES = {
+    "mlp": Architecture(partial(MLP, 2, 3, **small, activation="tanh"), points, mlp),
+    "mlp-gelu": Architecture(
+        partial(MLP, 2, 3, **small, activation="gelu", embedding=Symmetric), points, mlp
+    ),
+    "mlp-gaussian": Architecture(
+        partial(MLP, 2, 3, **small, activation="swish", embedding=gaussian), points, features
+    ),
+    "mlp-positional": Architecture(
+        partial(MLP, 2, 3, **small, activation="relu", embedding=positional),
+        points,
+        ((12, 5), (5, 5), (5, 3)),
+    ),
+    "siren": Architecture(partial(SIREN, 2, 3, **small, omega_0=5.0), points, mlp),
+    "modified_mlp": Architecture(
+        partial(ModifiedMLP, 2, 3, **small, embedding=periodic),
+        points,
+        ((3, 5), (3, 5), (3, 5), (5, 5), (5, 3)),
+    ),
+    "deeponet": Architecture(partial(DeepONet, 7, 2, depth=3, width=5), functions_and_points(7), deeponet),
+    "deeponet-cnn": Architecture(
+        partial(DeepONet, 64, 2, depth=3, width=5, branch=small_cnn),
+        functions_and_points(8, 8),
+        ((16, 5), (2, 5), (5, 5), (5, 5)),
+        others=(4 * 2 + 2) + (4 * 2 * 4 + 4),
+    ),
+    "modified_deeponet": Architecture(
+        partial(ModifiedDeepONet, 7, 2, depth=3, width=5, embedding=periodic), functions_and_points(7), gated
+    ),
+}
+
+over_grid = pytest.mark.parametrize(
+    ("architecture", "parameterization"),
+    [(architecture, name) for architecture in ARCHITECTURES for name in PARAMETERIZATIONS],
+)
+over_architectures = pytest.mark.parametrize("architecture", ARCHITECTURES)
+
+
+@cache
+def network(architecture):
+    """`init` and `apply`. The network never knows its parameterization, so each is compiled only once."""
+    init, apply = rwf.functional(lambda rngs: ARCHITECTURES[architecture].build(rngs=rngs))
+    return jax.jit(init), jax.jit(apply), apply
+
+
+@cache
+def plain(architecture):
+    """Initial parameters, constants and inputs."""
+    params, constants = network(architecture)[0](jax.random.key(0))
+    return params, constants, ARCHITECTURES[architecture].inputs(jax.random.key(2))
+
+
+@cache
+def factorized(architecture, parameterization):
+    return rwf.factorize(plain(architecture)[0], PARAMETERIZATIONS[parameterization][1], jax.random.key(1))
+
+
+def nudged(factors):
+    """Factors away from their initial values, as training leaves them."""
+    leaves, tree = jax.tree.flatten(factors)
+    rng = np.random.default_rng(0)
+    return jax.tree.unflatten(
+        tree, [leaf + 0.1 * rng.standard_normal(leaf.shape).astype(np.float32) for leaf in leaves]
+    )
+
+
+@over_grid
+def test_same_function_as_plain_at_initialisation(architecture, parameterization):
+    _, apply, _ = network(architecture)
+    params, constants, inputs = plain(architecture)
+    effective = rwf.compose(factorized(architecture, parameterization))
+    assert jax.tree.structure(effective) == jax.tree.structure(params)
+    np.testing.assert_allclose(
+        apply(effective, constants, *inputs), apply(params, constants, *inputs), rtol=2e-5, atol=2e-6
+    )
+
+
+@over_grid
+def test_number_of_trained_parameters(architecture, parameterization):
+    case, (extra, _) = ARCHITECTURES[architecture], PARAMETERIZATIONS[parameterization]
+    expected = case.others + sum(m * n + n + extra(n) for m, n in case.dense)
+    factors = factorized(architecture, parameterization)
+    assert sum(prod(leaf.shape) for leaf in jax.tree.leaves(factors)) == expected
+
+
+@over_grid
+def test_jitted_composition_and_folding_equal_eager(architecture, parameterization):
+    """Composing inside a compiled program equals folding beforehand."""
+    _, apply, _ = network(architecture)
+    _, constants, inputs = plain(architecture)
+    factors = nudged(factorized(architecture, parameterization))
+    inside = jax.jit(rwf.compose)(factors)
+    folded = rwf.compose(factors)
+    assert not any(isinstance(node, rwf.Factored) for node in jax.tree.leaves(folded, is_leaf=is_factored))
+    np.testing.assert_allclose(
+        apply(inside, constants, *inputs), apply(folded, constants, *inputs), rtol=1e-5, atol=1e-6
+    )
+
+
+@over_grid
+def test_vmap_over_members_equals_a_loop(architecture, parameterization):
+    init, apply, _ = network(architecture)
+    _, _, inputs = plain(architecture)
+    choice = PARAMETERIZATIONS[parameterization][1]
+    keys = jax.random.split(jax.random.key(3), 2)
+
+    def member(key):
+        params, constants = init(key)
+        return rwf.factorize(params, choice, key), constants
+
+    factors, constants = jax.vmap(member)(keys)
+    together = vmapped_network(architecture)(jax.vmap(rwf.compose)(factors), constants, *inputs)
+    for index, key in enumerate(keys):
+        own_factors, own_constants = member(key)
+        alone = apply(rwf.compose(own_factors), own_constants, *inputs)
+        np.testing.assert_allclose(together[index], alone, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(together[0], together[1])
+
+
+@cache
+def vmapped_network(architecture):
+    _, _, apply = network(architecture)
+    inputs = len(plain(architecture)[2])
+    return jax.jit(jax.vmap(apply, in_axes=(0, 0, *[None] * inputs)))
+
+
+@cache
+def gradient_of_loss(architecture):
+    _, _, apply = network(architecture)
+    return jax.jit(jax.grad(lambda p, c, *inputs: jnp.sum(jnp.square(apply(p, c, *inputs) - 1))))
+
+
+@over_grid
+def test_gradients_are_finite_and_reach_every_factor(architecture, parameterization):
+    _, constants, inputs = plain(architecture)
+    factors = nudged(factorized(architecture, parameterization))
+    effective, pull_back = jax.vjp(rwf.compose, factors)
+    (gradients,) = pull_back(gradient_of_loss(architecture)(effective, constants, *inputs))
+    assert jax.tree.structure(gradients) == jax.tree.structure(factors)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradients):
+        assert np.isfinite(leaf).all(), path
+        assert np.any(leaf != 0), path
+
+
+@over_grid
+def test_checkpoint_round_trip(architecture, parameterization):
+    """Leaves saved under their key paths fill the tree that a new process makes from another seed."""
+    init, apply, _ = network(architecture)
+    _, constants, inputs = plain(architecture)
+    choice = PARAMETERIZATIONS[parameterization][1]
+    factors = nudged(factorized(architecture, parameterization))
+    named = jax.tree_util.tree_leaves_with_path(factors)
+    stored = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in named}
+    assert len(stored) == len(named)
+
+    template = rwf.factorize(init(jax.random.key(7))[0], choice, jax.random.key(8))
+    restored = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: jnp.asarray(stored[jax.tree_util.keystr(path)]), template
+    )
+    assert jax.tree.structure(restored) == jax.tree.structure(factors)
+    np.testing.assert_array_equal(
+        apply(rwf.compose(restored), constants, *inputs), apply(rwf.compose(factors), constants, *inputs)
+    )
+
+
+def is_factored(node):
+    return isinstance(node, rwf.Factored)
+
+
+@over_architectures
+def test_network_eager_equals_jit(architecture):
+    _, jitted, apply = network(architecture)
+    params, constants, inputs = plain(architecture)
+    np.testing.assert_allclose(
+        apply(params, constants, *inputs), jitted(params, constants, *inputs), rtol=1e-4, atol=1e-5
+    )
+
+
+@over_architectures
+def test_jet_equals_nested_differentiation(architecture):
+    """Values, both first derivatives and the second derivative along the second axis, in float64."""
+    with jax.enable_x64(True):
+        _, _, apply = network(architecture)
+        params, constants, inputs = plain(architecture)
+        to_double = partial(jax.tree.map, lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64))
+        params, constants = to_double(nudged(params)), to_double(constants)
+        *others, x = to_double(inputs)
+
+        @jax.jit
+        def streams(x):
+            jet = apply(params, constants, *others, rwf.Jet.seed(x, (0, 1), second=(1,)))
+            return jet.value, *jet.first, jet.second
+
+        @jax.jit
+        def nested(x):
+            def one(point):  # a field's outputs, or the outputs for all functions, at a single point
+                out = apply(params, constants, *others, point[None])
+                return out[:, 0] if others else out[0]
+
+            jacobian = jax.vmap(jax.jacfwd(one))(x)
+            hessian = jax.vmap(jax.jacfwd(jax.jacrev(one)))(x)
+            return jax.vmap(one)(x), jacobian[..., 0], jacobian[..., 1], hessian[..., 1, 1]
+
+        for ours, oracle in zip(streams(x), nested(x), strict=True):
+            oracle = oracle.T if others else oracle  # operators return (functions, points)
+            assert ours.dtype == oracle.dtype == np.float64
+            np.testing.assert_allclose(ours, oracle, rtol=1e-9, atol=1e-10)
