@@ -117,10 +117,10 @@ def factorized(architecture, parameterization):
     return rwf.factorize(plain(architecture)[0], PARAMETERIZATIONS[parameterization][1], jax.random.key(1))
 
 
-def nudged(factors):
+def nudged(factors, seed=0):
     """Factors away from their initial values, as training leaves them."""
     leaves, tree = jax.tree.flatten(factors)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     return jax.tree.unflatten(
         tree, [leaf + 0.1 * rng.standard_normal(leaf.shape).astype(np.float32) for leaf in leaves]
     )
@@ -161,29 +161,34 @@ def test_jitted_composition_and_folding_equal_eager(architecture, parameterizati
 
 @over_grid
 def test_vmap_over_members_equals_a_loop(architecture, parameterization):
-    init, apply, _ = network(architecture)
-    _, _, inputs = plain(architecture)
+    _, apply, _ = network(architecture)
+    _, constants, inputs = plain(architecture)
+    members = [nudged(factorized(architecture, parameterization), seed) for seed in (0, 1)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    together = vmapped_network(architecture)(jax.vmap(rwf.compose)(stacked), constants, *inputs)
+    for member, result in zip(members, together, strict=True):
+        alone = apply(rwf.compose(member), constants, *inputs)
+        np.testing.assert_allclose(result, alone, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(*together)
+
+
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+def test_members_are_factorized_under_vmap_and_jit(parameterization):
+    params = {"layer": plain("mlp")[0]["layers"][1]}
     choice = PARAMETERIZATIONS[parameterization][1]
     keys = jax.random.split(jax.random.key(3), 2)
-
-    def member(key):
-        params, constants = init(key)
-        return rwf.factorize(params, choice, key), constants
-
-    factors, constants = jax.vmap(member)(keys)
-    together = vmapped_network(architecture)(jax.vmap(rwf.compose)(factors), constants, *inputs)
+    together = jax.jit(jax.vmap(lambda key: rwf.factorize(params, choice, key)))(keys)
     for index, key in enumerate(keys):
-        own_factors, own_constants = member(key)
-        alone = apply(rwf.compose(own_factors), own_constants, *inputs)
-        np.testing.assert_allclose(together[index], alone, rtol=1e-4, atol=1e-5)
-    assert not np.allclose(together[0], together[1])
+        member = rwf.factorize(params, choice, key)
+        for stacked, alone in zip(jax.tree.leaves(together), jax.tree.leaves(member), strict=True):
+            np.testing.assert_allclose(stacked[index], alone, rtol=1e-5, atol=1e-6)
 
 
 @cache
 def vmapped_network(architecture):
     _, _, apply = network(architecture)
     inputs = len(plain(architecture)[2])
-    return jax.jit(jax.vmap(apply, in_axes=(0, 0, *[None] * inputs)))
+    return jax.jit(jax.vmap(apply, in_axes=(0, None, *[None] * inputs)))
 
 
 @cache
