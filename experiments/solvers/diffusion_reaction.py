@@ -41,8 +41,8 @@ def solve(
     source = np.asarray(source, dtype=np.float64)
     if source.ndim not in (2, 3) or source.shape[1] < 3 or (source.ndim == 3 and source.shape[2] != times):
         raise ValueError(
-            f"the source must be (functions, nodes) or (functions, nodes, {times} times) with 3 nodes or more, "
-            f"not {source.shape}"
+            f"the source must be (functions, nodes) or (functions, nodes, {times} times) with 3 nodes or "
+            f"more, not {source.shape}"
         )
     if times < 2 or not np.isfinite(source).all():
         raise ValueError("the source must be finite, and there must be at least 2 times")
