@@ -1,0 +1,62 @@
+"""Training and test functions of the operator tasks: solved once, kept in the cache, checked when read.
+
+Training and test functions come from different streams of random numbers. What a data set is follows
+from its choices alone, so that its checksum is known before anything is solved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.datasets.local import check_shape
+from experiments.solvers import diffusion_reaction as dr
+from experiments.task import Source
+
+Arrays = dict[str, np.ndarray]
+
+
+def generated(name: str, choices: Mapping[str, Any]) -> Source:
+    """The source of generated data: `choices` is all that determines it, the solver's version included."""
+    facts = {"name": name, **choices}
+    return Source(name, hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest())
+
+
+def diffusion_reaction(
+    functions: int, measurements: int, test_functions: int, seed: int
+) -> tuple[Arrays, Arrays]:
+    """Training and test data of the diffusion-reaction equation, float32.
+
+    Training: `source` (functions, sensors); `points` (functions, measurements, 2), the (x, t) of
+    measurements drawn with replacement from the grid nodes; `u` (functions, measurements). Test: `x`
+    (n,), `t` (m,), `source` (test functions, sensors), `u` (test functions, m, n), times first.
+    """
+    data, _ = dr.dataset(functions, seed, "train", measurements=measurements)
+    held, _ = dr.dataset(test_functions, seed, "test")
+    n = dr.POINTS
+    check_shapes("training", data, source=(functions, n), u=(functions, measurements), x=(n,), t=(n,))
+    check_shapes("test", held, source=(test_functions, n), u=(test_functions, n, n), x=(n,), t=(n,))
+    points = np.stack([data["x"][data["x_index"]], data["t"][data["t_index"]]], axis=-1)
+    train = {"source": data["source"], "points": points, "u": data["u"]}
+    test = {"x": held["x"], "t": held["t"], "source": held["source"], "u": held["u"].swapaxes(1, 2)}
+    return float32(train), float32(test)
+
+
+def check_shapes(what: str, arrays: Arrays, **shapes: tuple[int, ...]) -> None:
+    """Raise ValueError, naming the array, unless each of `shapes` is the shape of its array."""
+    for name, shape in shapes.items():
+        if name not in arrays:
+            raise ValueError(f"the {what} data has no array {name!r}, only {', '.join(sorted(arrays))}")
+        try:
+            check_shape(name, arrays[name], shape)
+        except ValueError as error:
+            raise ValueError(f"the {what} data does not fit the task: {error}") from error
+
+
+def float32(arrays: Arrays) -> Arrays:
+    """`arrays` in the precision of the device."""
+    return {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
