@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 ROUNDS = 6  # of `distinct_pairs`; four already pass for random in the tests
 
@@ -45,3 +46,15 @@ def errors(prediction: jax.Array, truth: jax.Array) -> dict[str, jax.Array]:
     squares = jnp.sum((prediction - truth) ** 2, other) / jnp.sum(truth**2, other)
     each = jnp.sqrt(squares)
     return {"relative_l2": jnp.mean(each), "relative_l2_std": jnp.std(each)}
+
+
+def check_call(network: nnx.Module, function: tuple[int, ...], points: tuple[int, ...]) -> None:
+    """Raise ValueError unless `network` can be called on an input function and points of these shapes."""
+    try:
+        jax.eval_shape(lambda: network(jnp.zeros(function), jnp.zeros(points)))
+    except (TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"the network does not take input functions of shape {function[2:]} ({reason}): "
+            "fields need a convolutional model.branch"
+        ) from error
