@@ -35,6 +35,9 @@ class Handler(BaseHTTPRequestHandler):
         self.server.ranges.append(wanted)
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.server.resumes else 0
         body = self.server.content[start:]
+        if start and not body:
+            self.send_error(416)
+            return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -101,6 +104,15 @@ def test_wrong_checksum_keeps_nothing(server, tmp_path, breaks):
         fetch(entry(server.address), tmp_path)
     assert "\n" not in str(error.value)
     assert [path.name for path in (tmp_path / "sub").iterdir() if path.suffix != ".lock"] == []
+
+
+def test_remains_that_are_too_long(server, tmp_path):
+    """What is left of another file fails the checksum and is dropped, so that the next call succeeds."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/.file.bin.part").write_bytes(bytes(400_000))
+    with pytest.raises(DownloadError, match="it was not kept"):
+        fetch(entry(server.address), tmp_path)
+    assert fetch(entry(server.address), tmp_path).read_bytes() == CONTENT
 
 
 def test_no_server(server, tmp_path):

@@ -40,6 +40,15 @@ def test_astronaut_is_the_file_itself(folder):
     np.testing.assert_array_equal(np.round(images[0] * 255), expected)
 
 
+def test_photographs_are_cropped_to_the_central_square(folder):
+    """The coffee cup, 600 by 400 pixels, against scikit-image's own resize of its columns 100 to 500."""
+    import skimage
+
+    expected = skimage.transform.resize(skimage.data.coffee()[:, 100:500], (64, 64), anti_aliasing=True)
+    images, _, _ = natural_images(2, 64)
+    assert np.abs(images[1] - expected).mean() < 0.02
+
+
 def test_reduction_is_the_mean_of_blocks(folder):
     full, _, _ = natural_images(1)
     reduced, _, _ = natural_images(1, 64)

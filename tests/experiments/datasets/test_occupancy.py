@@ -8,7 +8,6 @@ import trimesh
 
 from experiments.datasets.meshes import Surface, normalise
 from experiments.datasets.occupancy import (
-    MARGIN,
     directions,
     inside,
     near_surface,
@@ -47,7 +46,7 @@ def torus():
 
 @pytest.fixture(scope="module")
 def points():
-    return np.random.default_rng(0).uniform(0, 1, (4000, 3)).astype(np.float32)
+    return np.random.default_rng(0).uniform(0, 1, (2000, 3)).astype(np.float32)
 
 
 def winding_number(vertices, faces, points):
@@ -96,18 +95,18 @@ def test_open_surface_is_settled_by_the_winding_number(torus, points):
     winding = winding_number(surface.vertices, surface.faces, points)
     labels, disputed = inside(surface, points)
     clear = np.abs(winding - 0.5) > 0.15
-    assert clear.mean() > 0.95 and disputed > 50
+    assert clear.mean() > 0.95 and disputed > 25
     # A point whose six rays agree is believed, so a few in a thousand may differ.
     assert (labels != (winding > 0.5))[clear].mean() < 2e-3
 
 
 def test_box_and_volume_of_the_pool(cache, torus):
     pool = training_pool(torus, 20_000)
-    lower, upper = torus.vertices.min(axis=0) - MARGIN, torus.vertices.max(axis=0) + MARGIN
+    lower, upper = torus.vertices.min(axis=0) - 1e-3, torus.vertices.max(axis=0) + 1e-3
     assert pool.points.dtype == np.float32 and pool.inside.shape == (20_000,)
     assert (pool.points >= lower - 1e-6).all() and (pool.points <= upper + 1e-6).all()
-    np.testing.assert_allclose(pool.points.min(axis=0), lower, atol=2e-3)
-    np.testing.assert_allclose(pool.points.max(axis=0), upper, atol=2e-3)
+    np.testing.assert_allclose(pool.points.min(axis=0), lower, atol=9e-4)
+    np.testing.assert_allclose(pool.points.max(axis=0), upper, atol=9e-4)
     part = trimesh.Trimesh(torus.vertices, torus.faces).volume / np.prod(upper - lower)
     np.testing.assert_allclose(pool.inside.mean(), part, atol=4 * np.sqrt(part / 20_000))
 
@@ -154,3 +153,13 @@ def test_directions_are_even():
     np.testing.assert_allclose(np.linalg.norm(rays, axis=1), 1)
     np.testing.assert_allclose(rays.mean(axis=0), 0, atol=0.02)
     np.testing.assert_allclose(rays.T @ rays / 64, np.eye(3) / 3, atol=0.02)
+
+
+def test_hardly_any_dispute_close_to_a_closed_surface():
+    """A face that was just left must not count again when rounding puts the ray's new start before it."""
+    mesh = trimesh.creation.icosphere(subdivisions=5)
+    surface = as_surface(normalise(mesh.vertices), mesh.faces)
+    random = np.random.default_rng(0)
+    close = surface.vertices[random.integers(len(surface.vertices), size=100_000)]
+    labels, disputed = inside(surface, close + 0.003 * random.standard_normal(close.shape))
+    assert disputed <= 4 and 0.4 < labels.mean() < 0.5

@@ -75,7 +75,7 @@ def test_focal_length_is_that_of_the_lego_views():
 
 @pytest.mark.parametrize("point", [[0.0, 0, 0], [0.6, -0.4, 0.3], [-0.5, 0.8, -0.2]])
 def test_pixels_follow_the_convention_of_rays(monkeypatch, point):
-    """A small ball is seen where its centre projects to, with ((i-W/2)/f, -(j-H/2)/f, -1) for pixel (i, j)."""
+    """A small ball is seen where its centre projects: pixel (i, j) looks at ((i-W/2)/f, -(j-H/2)/f, -1)."""
     size = 64
     monkeypatch.setattr(scene, "BOXES", np.zeros((0, 9)))
     monkeypatch.setattr(scene, "SPHERES", np.array([[*point, 0.15, 1, 1, 1]]))
