@@ -326,4 +326,14 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-__all__ = ["CONFIGS", "ConfigError", "Configuration", "DictConfig", "Literal", "build", "check_network", "configure", "group_options"]
+__all__ = [
+    "CONFIGS",
+    "ConfigError",
+    "Configuration",
+    "DictConfig",
+    "Literal",
+    "build",
+    "check_network",
+    "configure",
+    "group_options",
+]

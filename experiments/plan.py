@@ -76,7 +76,9 @@ def _planned(cell: Cell, words: list[str]) -> Planned:
     )
 
 
-def estimated_seconds(todo: Sequence[Planned], known: Iterable[Row], profile: str, workers: int) -> float | None:
+def estimated_seconds(
+    todo: Sequence[Planned], known: Iterable[Row], profile: str, workers: int
+) -> float | None:
     """Wall time of `todo` on `workers` cores, from the seconds of earlier rows of the same experiments.
 
     None where some experiment was never run on this kind of device at this profile.

@@ -40,7 +40,9 @@ def test_tracking_none_works_without_wandb_installed(tmp_path):
     assert done.returncode == 0 and "tracking" not in done.stderr
     warned = train(tmp_path / "runs2", PYTHONPATH=path)
     assert warned.returncode == 0
-    assert "tracking could not start, the run goes on without it: wandb is not installed here" in warned.stderr
+    assert (
+        "tracking could not start, the run goes on without it: wandb is not installed here" in warned.stderr
+    )
 
 
 class Breaking:
@@ -72,9 +74,10 @@ def test_a_tracker_that_fails_is_left_alone_after_one_warning():
 def test_online_without_a_server_warns_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    with pytest.warns(UserWarning, match="tracking could not start"), WandB(mode="online").open(
-        tmp_path, "name", {}
-    ) as tracker:
+    with (
+        pytest.warns(UserWarning, match="tracking could not start"),
+        WandB(mode="online").open(tmp_path, "name", {}) as tracker,
+    ):
         tracker.record(0, [{"seed": 0, "item": "a", "step": 0, "loss": 1.0}])
 
 

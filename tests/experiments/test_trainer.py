@@ -31,9 +31,7 @@ def test_training_is_adam_on_the_factors_of_the_composed_network(tmp_path):
     config = smoke(tmp_path, "parameterization=rwf", "trainer.steps=5", "task.images=1")
     data = config.task.items()
     trained = train(config, data, tmp_path, silent)
-    initialise, apply = rwf.functional(
-        lambda rngs: config.task.network(config.model, config.embedding, rngs)
-    )
+    initialise, apply = rwf.functional(lambda rngs: config.task.network(config.model, config.embedding, rngs))
     key = jax.random.key(0)
     params, constants = initialise(jax.random.fold_in(key, NETWORK))
     factors = rwf.factorize(params, rwf.RWF(2.0, 0.01), jax.random.fold_in(key, FACTORS))
