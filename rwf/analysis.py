@@ -25,7 +25,7 @@ def relative_weight_change(factors: PyTree, initial: PyTree) -> Float[Array, ""]
 
 
 def empirical_ntk(
-    function: Callable[[PyTree, Array], Array], factors: PyTree, x: Float[Array, n * point]
+    function: Callable[[PyTree, Array], Array], factors: PyTree, x: Float[Array, "n ..."]
 ) -> Float[Array, "n n"]:
     """The neural tangent kernel K_ij = <df(x_i)/dtheta, df(x_j)/dtheta> at the N points x.
 
