@@ -75,7 +75,10 @@ def test_measurements_are_values_of_the_solutions():
     assert some["u"].shape == (300, 7) and some["x_index"].max() == 99 and some["t_index"].min() == 0
 
 
-def test_train_and_test_differ():
+def test_train_and_test_differ_and_have_the_papers_length_scale():
+    values = dr.sources(2000, 0, "test")
+    correlation = np.mean(values[:, 40] * values[:, 60])  # 20 / 99 apart
+    assert correlation == pytest.approx(np.exp(-((20 / 99) ** 2) / (2 * 0.2**2)), abs=0.08)
     assert not np.any(dr.sources(2, 0, "train") == dr.sources(2, 0, "test"))
 
 
