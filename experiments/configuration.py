@@ -31,14 +31,8 @@ from omegaconf.errors import OmegaConfBaseException
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 NUMERIC_NODES = ("task", "model", "embedding", "parameterization", "optimizer", "trainer")
 NODES = (*NUMERIC_NODES, "execution", "tracking")
-CELL_GROUPS = (
-    "experiment",
-    "parameterization",
-    "embedding",
-    "model",
-    "profile",
-)  # a result's cell names them
-GROUPS_WITHOUT_EFFECT = ("tracking",)  # on the numbers
+CELL_GROUPS = ("experiment", "parameterization", "embedding", "model", "profile")  # a result's cell names them
+WITHOUT_EFFECT = ("tracking", "execution", "runs", "seed", "seeds")  # on what a cell is
 
 
 class ConfigError(ValueError):
@@ -141,10 +135,11 @@ def _reduction_exists(groups: Mapping[str, str]) -> bool:
 
 def variant(overrides: Sequence[str], choices: Mapping[str, Any]) -> tuple[str, ...]:
     """What in `choices` differs from the same named groups without further overrides, as `key=value`."""
-    named = [word for word in overrides if _is_group(word)]
+    effective = [word for word in overrides if _key(word).split(".")[0] not in WITHOUT_EFFECT]
+    named = [word for word in effective if _is_group(word)]
     of_cell = [word for word in named if _key(word) in CELL_GROUPS]
-    beside = [word for word in named if _key(word) not in (*CELL_GROUPS, *GROUPS_WITHOUT_EFFECT)]
-    if len(named) == len(overrides) and not beside:
+    beside = [word for word in named if _key(word) not in CELL_GROUPS]
+    if len(named) == len(effective) and not beside:
         return ()
     words = []
     if beside:  # a strategy, say: its name stands for all that it sets
