@@ -24,7 +24,7 @@ from experiments.solvers.command import npz, one_line_errors, positive, save
 VISCOSITY = 1e-3
 POINTS = 100  # positions k / 100 of the output, which are the sensors
 SNAPSHOTS = 101  # in t, both ends included
-FINE = 500  # points of the computation, a multiple of POINTS: docs/solvers.md has the refinement study
+FINE = 800  # points of the computation, a multiple of POINTS: docs/solvers.md has the refinement study
 STEP = 1e-4
 BLOCK = 64  # functions solved at once: their spectra fit a cache
 VERSION = 1  # of the cached numbers: raise it with any change that alters them
