@@ -108,7 +108,7 @@ def test_the_cnn_for_darcy_has_the_template_s_shapes():
 
 def test_arguments_that_make_no_network():
     rngs = nnx.Rngs(0)
-    with pytest.raises(ValueError, match="unknown activation 'softplus'.*relu, tanh"):
+    with pytest.raises(ValueError, match=r"unknown activation 'softplus'.*relu, tanh"):
         MLP(2, 1, depth=1, width=4, activation="softplus", rngs=rngs)
     with pytest.raises(ValueError, match="depth must be a positive integer, not 0"):
         MLP(2, 1, depth=0, width=4, rngs=rngs)
