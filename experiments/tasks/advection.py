@@ -69,10 +69,14 @@ class Advection:
         """Weighted mean squares of the initial condition's error and the residual (K.4-K.6)."""
         error = network(batch["initial"])[:, 0] - jnp.sin(batch["initial"][:, 0])
         initial = jnp.mean(error**2)
-        squares = residual(network, batch["points"], batch["velocity"]) ** 2
+        squares = self.residual(network, batch["points"], batch["velocity"]) ** 2
         inside, parts = self.strategy.average(squares, batch["points"][:, 1])
         total = self.initial_weight * initial + self.residual_weight * inside
         return total, {"initial": initial, "residual": inside, **parts}
+
+    def residual(self, network: Network, points: jax.Array, velocity: jax.Array) -> jax.Array:
+        """`residual` of this module; `experiments.derivative_paths` puts another way to it."""
+        return residual(network, points, velocity)
 
     def evaluate(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
         """Relative L2 error over the test grid."""

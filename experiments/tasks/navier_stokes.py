@@ -60,7 +60,7 @@ class NavierStokes:
         return Source(f"cavity reference, Re={self.reynolds:g}", checksum)
 
     def items(self) -> Data:
-        """One item without data; in `shared` the axes `x`, `y` and the reference `speed`, [i, j] at (x[j], y[i])."""
+        """No data; in `shared` the axes `x`, `y` and the reference `speed`, [i, j] at (x[j], y[i])."""
         reference = cavity.reference(self.reynolds, self.resolution, self.elements)
         shared = {
             "x": reference["x"].astype(np.float32),
@@ -93,11 +93,14 @@ class NavierStokes:
         """Weighted mean squares of the two velocities' errors on the walls and of the three residuals."""
         error = network(batch["boundary"])[:, :2] - batch["velocity"]
         parts = dict(zip(LOSSES, jnp.mean(error**2, axis=0), strict=False))
-        for name, values in zip(
-            LOSSES[2:], residuals(network, batch["points"], batch["reynolds"]), strict=True
-        ):
+        inside = self.residuals(network, batch["points"], batch["reynolds"])
+        for name, values in zip(LOSSES[2:], inside, strict=True):
             parts[name], _ = self.strategy.average(values**2, None)
         return sum(weight * parts[name] for name, weight in zip(LOSSES, self.weights, strict=True)), parts
+
+    def residuals(self, network: Network, points: jax.Array, reynolds: jax.Array) -> tuple[jax.Array, ...]:
+        """`residuals` of this module; `experiments.derivative_paths` puts another way to them."""
+        return residuals(network, points, reynolds)
 
     def evaluate(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
         """Relative L2 errors of the speed, without and with the two lid corners."""
@@ -110,7 +113,7 @@ class NavierStokes:
         }
 
     def predict(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
-        """Axes `x`, `y`; at [i, j] for (x[j], y[i]) the speeds `truth` and `prediction`, and `u`, `v`, `p`."""
+        """Axes `x`, `y`; at [i, j] for (x[j], y[i]) speeds `truth` and `prediction`; `u`, `v`, `p`."""
         x, y = shared["x"], shared["y"]
         points = jnp.stack(jnp.meshgrid(x, y, indexing="xy"), axis=-1)
         u, v, p = jnp.moveaxis(in_blocks(network, points.reshape(-1, 2)).reshape(*points.shape[:2], 3), -1, 0)

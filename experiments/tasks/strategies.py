@@ -61,8 +61,8 @@ class Curriculum:
         >>> [float(lesson.parameter(1000.0, step)) for step in (0, 99, 100, 299)]
         [200.0, 200.0, 1000.0, 1000.0]
         """
-        lengths = np.array([stage.steps for stage in self.stages])
-        ends = np.round(np.cumsum(lengths) * (self.steps / lengths.sum())).astype(np.int32)
+        ends = np.cumsum([stage.steps for stage in self.stages])
+        ends = (ends * self.steps // ends[-1]).astype(np.int32)
         values = np.array([stage.value for stage in self.stages])
         values = (values * target / values[-1]).astype(np.float32)
         return jnp.asarray(values)[jnp.sum(step >= jnp.asarray(ends[:-1]))]
