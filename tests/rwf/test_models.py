@@ -106,6 +106,23 @@ def test_the_cnn_for_darcy_has_the_template_s_shapes():
     assert [shapes["convolutions"][i]["kernel"].shape[-1] for i in range(5)] == [8, 16, 32, 64, 128]
 
 
+def test_laplacian_of_a_jet_equals_reverse_over_reverse():
+    """The way a physics-informed loss is written without jets: nested `jax.grad` at each point."""
+    network = ModifiedMLP(2, 1, depth=2, width=5, rngs=nnx.Rngs(0))
+    jet = jax.jit(lambda x: network(rwf.Jet.seed(x, (0, 1), second=(0, 1))))(X)
+
+    def u(x, y):
+        return network(jnp.stack([x, y]))[0]
+
+    def laplacian(x, y):
+        return jax.grad(jax.grad(u, 0), 0)(x, y) + jax.grad(jax.grad(u, 1), 1)(x, y)
+
+    np.testing.assert_allclose(
+        jet.first[1][:, 0], jax.jit(jax.vmap(jax.grad(u, 1)))(*X.T), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(jet.second[:, 0], jax.jit(jax.vmap(laplacian))(*X.T), rtol=1e-4, atol=1e-5)
+
+
 def test_arguments_that_make_no_network():
     rngs = nnx.Rngs(0)
     with pytest.raises(ValueError, match=r"unknown activation 'softplus'.*relu, tanh"):
