@@ -13,7 +13,9 @@ def smoke(experiment, *words):
     return configure([f"experiment={experiment}", "profile=smoke", "tracking=none", *words])
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "experiment", [EXPERIMENTS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in EXPERIMENTS[1:])]
+)
 def test_both_paths_have_the_same_gradients(experiment):
     config = smoke(experiment)
     ours, theirs = gradients(config), gradients(nested(config))
@@ -32,6 +34,7 @@ def test_an_experiment_without_derivatives_has_no_nested_path():
         nested(smoke("image_natural"))
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_writes_the_numbers(tmp_path, monkeypatch, capsys):
     output = tmp_path / "paths.json"
     words = ["advection", "--profile", "smoke", "--rounds", "2", "--seconds", "0.02", "--output", str(output)]

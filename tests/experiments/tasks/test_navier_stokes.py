@@ -183,12 +183,15 @@ def test_the_paper_profile_is_the_printed_protocol(experiment, target):
     assert found.tolist() == [100, 100, 500, 500, 1000, 1000]
 
 
-@pytest.mark.parametrize("experiment", ["navier_stokes", "navier_stokes_modified"])
+@pytest.mark.parametrize(
+    "experiment", ["navier_stokes", pytest.param("navier_stokes_modified", marks=pytest.mark.slow)]
+)
 def test_it_trains_in_seconds(tmp_path, experiment):
     (row,) = run(smoke(f"experiment={experiment}", "parameterization=rwf", f"runs={tmp_path}"), no_listener)
     assert row.status == "finished" and row.reduced and 0 < row.metrics["relative_l2"][0] < 5
 
 
+@pytest.mark.slow
 def test_some_hundred_steps_lower_the_loss(tmp_path):
     config = smoke("experiment=navier_stokes", "trainer.steps=400", "trainer.evaluate_every=0")
     train(config, config.task.items(), tmp_path, no_listener)
