@@ -9,10 +9,10 @@ comma := ,
 OPTIONS := $(if $(PROFILE),--profile $(PROFILE)) $(if $(SEEDS),--set seeds=$(SEEDS)) $(if $(TRACKING),--tracking $(TRACKING)) $(ARGS)
 REPRODUCE := $(RUN) -m experiments.reproduce $(OPTIONS)
 # The figures drawn from the very runs of Table 1.
-TABLE1 := table_1 figure_7 figure_8
+TABLE1 := table_1 figure_3 figure_4 figure_5 figure_7 figure_8 figure_19 figure_20 figure_21
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce-table1 reproduce plan-table1 data test test-all lint format benchmark setup clean
+.PHONY: help reproduce-table1 reproduce plan-table1 data test test-all lint format benchmark readme setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ format: $(VENV)/ready ## format the code
 
 benchmark: $(VENV)/ready ## training steps per second of the four parameterizations
 	$(RUN) -m scripts.benchmark $(ARGS)
+
+readme: $(VENV)/ready ## put Table 1, as results/ has it, into the README
+	$(RUN) -m scripts.update_readme
 
 setup: $(VENV)/ready ## the virtual environment alone
 

@@ -31,6 +31,8 @@ from omegaconf.errors import OmegaConfBaseException
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 NUMERIC_NODES = ("task", "model", "embedding", "parameterization", "optimizer", "trainer")
 NODES = (*NUMERIC_NODES, "execution", "tracking")
+CELL_GROUPS = ("experiment", "parameterization", "embedding", "model", "profile")  # a result's cell names them
+WITHOUT_EFFECT = ("tracking", "execution", "runs", "seed", "seeds")  # on what a cell is
 
 
 class ConfigError(ValueError):
@@ -133,17 +135,28 @@ def _reduction_exists(groups: Mapping[str, str]) -> bool:
 
 def variant(overrides: Sequence[str], choices: Mapping[str, Any]) -> tuple[str, ...]:
     """What in `choices` differs from the same named groups without further overrides, as `key=value`."""
-    named = [word for word in overrides if _is_group(word)]
-    if len(named) == len(overrides):
+    effective = [word for word in overrides if _key(word).split(".")[0] not in WITHOUT_EFFECT]
+    named = [word for word in effective if _is_group(word)]
+    of_cell = [word for word in named if _key(word) in CELL_GROUPS]
+    beside = [word for word in named if _key(word) not in CELL_GROUPS]
+    if len(named) == len(effective) and not beside:
         return ()
+    words = []
+    if beside:  # a strategy, say: its name stands for all that it sets
+        usual, chosen = (compose_config(chosen)[1] for chosen in (of_cell, named))
+        words = [f"{key}={chosen[key]}" for key in map(_key, beside) if chosen[key] != usual.get(key)]
     standard, _ = compose_config(named)
     ours, theirs = (flatten({n: c[n] for n in NUMERIC_NODES}) for c in (choices, standard))
-    return tuple(sorted(f"{key}={value}" for key, value in ours.items() if theirs.get(key) != value))
+    changed = [f"{key}={value}" for key, value in ours.items() if theirs.get(key) != value]
+    return tuple(sorted([*words, *changed]))
 
 
 def _is_group(override: str) -> bool:
-    name = override.split("=")[0].lstrip("+~")
-    return (CONFIGS / name).is_dir()
+    return (CONFIGS / _key(override)).is_dir()
+
+
+def _key(override: str) -> str:
+    return override.split("=")[0].lstrip("+~")
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
@@ -247,7 +260,7 @@ def _first_problem(error: pydantic.ValidationError, values: Mapping, path: str) 
     problem = error.errors()[0]
     location = [str(part) for part in problem["loc"]]
     key = _join(path, location[0]) if location else path
-    if problem["type"] == "missing":
+    if problem["type"] == "missing" and len(location) <= 1:
         return f"`{key}` is missing: give it a value"
     given = values.get(location[0]) if location else values
     message = problem["msg"].replace("Input should be", "must be").replace("Value error, ", "")
@@ -274,6 +287,8 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"experiment=NAME is missing: choices: {', '.join(group_options('experiment'))}"
     if "Could not override '" in text:
         key = text.split("'")[1]
+        if (CONFIGS / key).is_dir():
+            return f"{key}=... does not apply to this experiment: leave it out (in: {' '.join(overrides)})"
         keys = [*flatten(_known_keys(overrides)), *(p.name for p in CONFIGS.iterdir() if p.is_dir())]
         return _unknown(key, key, _near(key, keys))
     return f"{text} (in: {' '.join(overrides)})"
@@ -306,4 +321,14 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-__all__ = ["CONFIGS", "ConfigError", "Configuration", "DictConfig", "Literal", "build", "check_network", "configure", "group_options"]
+__all__ = [
+    "CONFIGS",
+    "ConfigError",
+    "Configuration",
+    "DictConfig",
+    "Literal",
+    "build",
+    "check_network",
+    "configure",
+    "group_options",
+]

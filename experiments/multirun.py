@@ -11,7 +11,18 @@ from hydra.errors import HydraException
 from experiments.configuration import ConfigError
 
 MULTIRUN = {"--multirun", "-m"}
-VALUE_FLAGS = {"--cfg", "-c", "--package", "-p", "--info", "-i", "--config-name", "-cn", "--config-path", "-cp"}
+VALUE_FLAGS = {
+    "--cfg",
+    "-c",
+    "--package",
+    "-p",
+    "--info",
+    "-i",
+    "--config-name",
+    "-cn",
+    "--config-path",
+    "-cp",
+}
 
 
 def expand(arguments: Sequence[str]) -> list[list[str]]:

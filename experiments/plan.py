@@ -24,7 +24,6 @@ class Planned:
     overrides: tuple[str, ...]
     folder: Path
     steps: int  # of one member
-    members: int
     rows: tuple[Row, ...] | None
 
     @property
@@ -50,7 +49,7 @@ def plan(cells: Iterable[Cell], profile: str, options: Sequence[str]) -> tuple[l
         words = [*cell.overrides, f"profile={profile}", *options]
         config = configure(words)
         for seeds in _shares(config):
-            run = _planned(cell, [*words, *seeds])
+            run = _planned(cell, [*words, *seeds], configure([*words, *seeds]) if seeds else config)
             planned.setdefault(run.folder, run)
     return list(planned.values()), [cell for cell in unique if cell.experiment not in known]
 
@@ -61,22 +60,21 @@ def _shares(config: Configuration) -> list[list[str]]:
     return [[f"seed={config.root.seed + n}", "seeds=1"] for n in range(config.root.seeds)]
 
 
-def _planned(cell: Cell, words: list[str]) -> Planned:
-    config = configure(words)
-    source = runs.data_source(config)
+def _planned(cell: Cell, words: list[str], config: Configuration) -> Planned:
     rows = runs.finished_rows(config)
     return Planned(
         cell=cell,
         seed=config.root.seed,
         overrides=tuple(words),
-        folder=runs.folder_of(config, source),
+        folder=runs.folder_of(config, runs.data_source(config)),
         steps=config.trainer.steps,
-        members=config.root.seeds * getattr(config.task, "count", 1),
         rows=None if rows is None else tuple(rows),
     )
 
 
-def estimated_seconds(todo: Sequence[Planned], known: Iterable[Row], profile: str, workers: int) -> float | None:
+def estimated_seconds(
+    todo: Sequence[Planned], known: Iterable[Row], profile: str, workers: int
+) -> float | None:
     """Wall time of `todo` on `workers` cores, from the seconds of earlier rows of the same experiments.
 
     None where some experiment was never run on this kind of device at this profile.

@@ -45,13 +45,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m experiments.reproduce", description=__doc__.split("\n")[0])
-    parser.add_argument("targets", nargs="+", help="table_1 ... table_12, figure_1 ... figure_21", metavar="TARGET")
-    parser.add_argument("--profile", choices=group_options("profile"), help="default: paper on a GPU, else quick")
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.reproduce", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "targets", nargs="+", help="table_1 ... table_12, figure_1 ... figure_21", metavar="TARGET"
+    )
+    parser.add_argument(
+        "--profile", choices=group_options("profile"), help="default: paper on a GPU, else quick"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     parser.add_argument("--workers", type=int, help="processes; default: one per core on CPU, one on a GPU")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of result rows and renderings")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of result rows and renderings"
+    )
     parser.add_argument("--tracking", choices=group_options("tracking"), default="wandb")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
                         help="a further setting for every run, such as seeds=5")  # fmt: skip
@@ -133,7 +141,9 @@ def _outcome(message: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def finish(targets: Sequence, planned: Sequence, failed: Mapping[str, str], options: Any, profile: str) -> int:
+def finish(
+    targets: Sequence, planned: Sequence, failed: Mapping[str, str], options: Any, profile: str
+) -> int:
     """Render every target from the planned runs and say what failed."""
     folders = [run.folder for run in planned]
     folder = options.results / profile

@@ -155,7 +155,9 @@ def _values(outcomes: Sequence[Outcome], name: str) -> tuple[float | None, ...]:
     return tuple(None if o.diverged_at >= 0 else o.metrics[name] for o in outcomes)
 
 
-def save_predictions(config: Configuration, folder: Path, outcomes: Sequence[Outcome]) -> dict[str, np.ndarray]:
+def save_predictions(
+    config: Configuration, folder: Path, outcomes: Sequence[Outcome]
+) -> dict[str, np.ndarray]:
     """Write predictions.npz, arrays stacked over items (one file a seed); return those of the first seed."""
     count = len(outcomes) // config.root.seeds
     first: dict[str, np.ndarray] = {}

@@ -37,7 +37,9 @@ def stepper(config: Configuration, size: int = 1) -> Callable[[int], None]:
     return take
 
 
-def interleaved(steppers: Mapping[str, Callable[[int], None]], rounds: int, seconds: float) -> dict[str, list[float]]:
+def interleaved(
+    steppers: Mapping[str, Callable[[int], None]], rounds: int, seconds: float
+) -> dict[str, list[float]]:
     """Steps per second of each stepper in each round; in a round all take turns, about `seconds` each.
 
     The order turns round from one round to the next, so that a drift of the machine's speed hits all alike.

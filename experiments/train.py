@@ -23,9 +23,11 @@ def train_one(overrides: Sequence[str]) -> float:
     """Run what `overrides` describe and print its result; return the mean test metric (for sweepers)."""
     config = configure(overrides)
     from experiments.progress import Bar
-    from experiments.runs import folder_of, data_source, run
+    from experiments.runs import data_source, folder_of, run
 
-    bar = Bar(f"{config.experiment} {config.parameterization_name} seed {config.root.seed}", config.task.metric)
+    bar = Bar(
+        f"{config.experiment} {config.parameterization_name} seed {config.root.seed}", config.task.metric
+    )
     try:
         rows = run(config, bar)
     finally:

@@ -6,7 +6,7 @@ params = rwf.compose(factors)                                       # effective 
 After Wang, Wang, Seidman and Perdikaris (2022), arXiv:2210.01274.
 """
 
-from rwf import embeddings, jets, models
+from rwf import analysis, check, embeddings, jets, models
 from rwf.factorization import Factored, compose, factorize, is_dense
 from rwf.functional import Constant, functional
 from rwf.jets import Jet
@@ -20,6 +20,7 @@ from rwf.parameterizations import (
     RWFLogScale,
     WeightNorm,
 )
+from rwf.wrapper import Reparameterized
 
 __version__ = "0.1.0"
 
@@ -34,7 +35,10 @@ __all__ = [
     "Parameterization",
     "Plain",
     "RWFLogScale",
+    "Reparameterized",
     "WeightNorm",
+    "analysis",
+    "check",
     "compose",
     "embeddings",
     "factorize",

@@ -103,7 +103,7 @@ class Jet:
         )
         return self._aligned(self.value * other.value, first, second)
 
-    def __matmul__(self, kernel: Array) -> Jet:
+    def __matmul__(self, kernel: Any) -> Jet:
         """Product with a constant matrix, one matrix product for each stream."""
         if isinstance(kernel, Jet):
             raise TypeError("the right-hand side of a jet's matrix product must be an array")

@@ -26,7 +26,9 @@ def main() -> int:
     parser.add_argument("words", nargs="*", metavar="EXPERIMENT|KEY=VALUE")
     parser.add_argument("--profile", default="paper", choices=group_options("profile"))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each parameterization in a round, about")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="of each parameterization in a round, about"
+    )
     parser.add_argument("--output", type=Path, help="a JSON file for the numbers")
     options = parser.parse_args()
     experiments = [word for word in options.words if "=" not in word] or group_options("experiment")

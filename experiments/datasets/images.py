@@ -88,7 +88,7 @@ def _check_count(count: int, available: int, what: str) -> None:
 
 
 def _photograph(file: str) -> np.ndarray:
-    """The central square of a photograph of scikit-image, resized to uint8 (512, 512, 3) with antialiasing."""
+    """The central square of a photograph of scikit-image, resized to uint8 (512, 512, 3), antialiased."""
     with resources.as_file(resources.files("skimage") / "data" / file) as path:
         if not path.exists():
             raise FileNotFoundError(f"scikit-image lacks its photograph {path}: reinstall scikit-image")

@@ -120,7 +120,7 @@ def unit_range(path: Path, name: str, array: np.ndarray) -> np.ndarray:
 
 
 def reduce_area(images: np.ndarray, size: int) -> np.ndarray:
-    """Square images (n, side, side, ...) reduced to (n, size, size, ...) by the mean of whole blocks of pixels.
+    """Square images (n, side, side, ...) reduced to (n, size, size, ...) by the mean of blocks of pixels.
 
     Raises ValueError unless `size` divides the side.
 

@@ -1,4 +1,4 @@
-"""Images of random text in random sizes and colours on white, after the Text data set (paper, section 4.1)."""
+"""Images of random text in random sizes and colours on white, after the Text data set (section 4.1)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,6 @@ class Metric:
     unit: str = ""
     scale: float = 1.0
     ratio: str | None = None
-    same_device: bool = False  # values compare on one device only
 
     def text(self, value: float, spread: float | None = None) -> str:
         """A stored value, with its spread, in the decimals and scale of the tables; no unit."""
@@ -60,9 +59,7 @@ METRICS = {
         scale=100,
         ratio="error",
     ),
-    "iterations_per_second": Metric(
-        "Iterations per second", True, np.log, +1, decimals=2, ratio="rate", same_device=True
-    ),
+    "iterations_per_second": Metric("Iterations per second", True, np.log, +1, decimals=2, ratio="rate"),
 }
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.records import PROTOCOL, Cell, Row, newest_per_seed
-from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, metric_named
 from experiments.reporting.specs import Line
 from experiments.reporting.statistics import Values
 
@@ -28,66 +27,52 @@ class Choice:
 
 
 def choose(rows: Iterable[Row], line: Line) -> Choice:
-    """Choose the rows for a line.
+    """Choose the rows for a line of a table: those of its four columns and, if it was run, of the control."""
+    found = best_source(rows, line.cells, line.metric, optional=[line.control])
+    return Choice({cell.parameterization: rows for cell, rows in found.items()})
+
+
+def best_source(
+    rows: Iterable[Row], cells: Sequence[Cell], metric: str | None = None, optional: Sequence[Cell] = ()
+) -> dict[Cell, list[Row]]:
+    """The rows of `cells` from one source; cells without rows there are left out.
 
     Rows are grouped by what must not be mixed: profile, its reduction, data, precision, protocol (and
-    the device, for timings). Preferred is a group of the current protocol, then one that has all four
-    columns, then the profile (paper before quick before smoke), then real data before a stand-in, then
-    the newest. All seeds of the chosen group are used, of each the newest row.
+    the device, for timings). Preferred is a group of the current protocol, then one that has all of
+    `cells`, then the profile (paper before quick before smoke), then real data before a stand-in, then
+    the group with more of the cells, then the newest. All seeds of that group are used, of each the
+    newest row. `metric`: only rows that have it; without it, any.
     """
-    wanted = {line.cell_of(name): name for name in (*PARAMETERIZATIONS, CONTROL)}
-    groups: dict[tuple, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    wanted = [*cells, *optional]
+    groups: dict[tuple, dict[Cell, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        if row.cell in wanted and _has(row, line.metric):
-            groups[_source(row, line.metric)][wanted[row.cell]].append(row)
+        if row.cell in wanted and _has(row, metric):
+            groups[_source(row, metric)][row.cell].append(row)
     if not groups:
-        return Choice({})
-    best = max(groups.values(), key=_rank)
-    order = [name for name in (*PARAMETERIZATIONS, CONTROL) if name in best]
-    return Choice({name: newest_per_seed(best[name]) for name in order})
+        return {}
+    best = max(groups.values(), key=lambda group: _rank(group, set(cells)))
+    return {cell: newest_per_seed(best[cell]) for cell in wanted if cell in best}
 
 
-def matching(rows: Iterable[Row], cell: Cell, metric: str) -> list[Row]:
-    """The rows of a single cell, chosen in the same way, newest of each seed."""
-    groups: dict[tuple, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        if row.cell == cell and _has(row, metric):
-            groups[_source(row, metric)][row.parameterization].append(row)
-    if not groups:
-        return []
-    return newest_per_seed(max(groups.values(), key=_rank)[cell.parameterization])
+def _has(row: Row, metric: str | None) -> bool:
+    if metric == RATE:
+        return row.iterations_per_second is not None
+    return metric is None or metric in row.metrics
 
 
-def _has(row: Row, metric: str) -> bool:
-    return row.iterations_per_second is not None if metric == RATE else metric in row.metrics
+def _source(row: Row, metric: str | None) -> tuple:
+    device = row.device_name if metric == RATE else None
+    data = (row.data["name"], row.data["checksum"])
+    return (row.protocol, row.profile, row.reduced, *data, row.precision, device)
 
 
-def _source(row: Row, metric: str) -> tuple:
-    device = row.device_name if metric_named(metric).same_device else None
-    return (
-        row.protocol,
-        row.profile,
-        row.reduced,
-        row.data["checksum"],
-        row.data["name"],
-        row.precision,
-        device,
-    )
-
-
-def _rank(group: Mapping[str, Sequence[Row]]) -> tuple:
+def _rank(group: Mapping[Cell, Sequence[Row]], cells: set[Cell]) -> tuple:
     row = next(iter(group.values()))[0]
-    complete = sum(name in group for name in PARAMETERIZATIONS)
+    present = len(cells & group.keys())
     profile = PROFILES.index(row.profile) if row.profile in PROFILES else len(PROFILES)
     newest = max(row.date for rows in group.values() for row in rows)
-    return (
-        row.protocol == PROTOCOL,
-        complete == len(PARAMETERIZATIONS),
-        -profile,
-        row.stand_in is None,
-        complete,
-        newest,
-    )
+    current = row.protocol == PROTOCOL
+    return (current, present == len(cells), -profile, row.stand_in is None, present, newest)
 
 
 def values(rows: Iterable[Row], metric: str) -> Values:

@@ -177,7 +177,9 @@ def _marks(
     if row is not None:
         if pending:
             marks.append(Mark("pending", f"not run yet: {', '.join(pending)}"))
-        marks += _marks_of_source(row, metric)
+        marks += source_marks(row)
+        if line.metric == selection.RATE:
+            marks.append(Mark("device", f"{row.device_name}, {row.precision}"))
     lost = {name: entry.diverged for name, entry in entries.items() if entry.diverged}
     if lost:
         counts = (
@@ -195,7 +197,8 @@ def _marks(
     return marks
 
 
-def _marks_of_source(row: Row, metric: Metric) -> list[Mark]:
+def source_marks(row: Row) -> list[Mark]:
+    """Marks for what makes a row differ from the paper's setting: its protocol, profile and data."""
     marks = []
     if row.protocol != PROTOCOL:
         marks.append(Mark("stale", f"made under protocol {row.protocol}, now {PROTOCOL}; run again"))
@@ -203,8 +206,6 @@ def _marks_of_source(row: Row, metric: Metric) -> list[Mark]:
         marks.append(Mark("reduced", f"profile {row.profile}: {row.reduced}"))
     if row.stand_in:
         marks.append(Mark("stand-in", f"{row.data['name']} in place of {row.stand_in}"))
-    if metric.same_device:
-        marks.append(Mark("device", f"{row.device_name}, {row.precision}"))
     return marks
 
 

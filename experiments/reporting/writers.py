@@ -124,7 +124,7 @@ def terminal(table: Table) -> str:
     blocks = [[_head(table)]]
     for line in table.lines:
         top = [f"{line.group}: {line.label}" if line.group else line.label]
-        bottom = [f"  {_measure(line)}"]
+        bottom = ["" if _shared_measure(table) else f"  {_measure(line)}"]
         for name in table.columns:
             entry = line.entries.get(name)
             top.append("" if entry is None else _ours(entry, line, table) + ("*" if entry.best else " "))
@@ -244,7 +244,10 @@ def latex(table: Table) -> str:
 
 
 def _latex_lines(table: Table, line: TableLine) -> list[str]:
-    ours, paper = [_tex(line.label)], [rf"\scriptsize {_tex(_measure(line))}"]
+    ours, paper = (
+        [_tex(line.label)],
+        ["" if _shared_measure(table) else rf"\scriptsize {_tex(_measure(line))}"],
+    )
     for name in table.columns:
         entry = line.entries.get(name)
         text = "" if entry is None else _tex(_ours(entry, line, table))

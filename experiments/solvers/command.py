@@ -33,8 +33,14 @@ def npz(text: str) -> Path:
 
 
 def save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write `arrays` to `path`, atomically, and print their names, shapes and checksum."""
-    checksum = save_arrays(path, arrays)
+    """Write `arrays` to `path`, atomically, and print their names, shapes and checksum.
+
+    Raises OSError, naming `path`, where it cannot be written; what was there before stays.
+    """
+    try:
+        checksum = save_arrays(path, arrays)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
     shapes = ", ".join(
         f"{name} {'x'.join(map(str, np.shape(array))) or 'scalar'}" for name, array in arrays.items()
     )

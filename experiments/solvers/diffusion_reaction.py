@@ -50,17 +50,17 @@ def solve(
     nodes = source.shape[1]
     rate = times - 1.0  # 1 / Δt
     half = 0.5 * diffusion * (nodes - 1.0) ** 2  # D / (2 h²)
-    inner = np.ascontiguousarray(np.moveaxis(source[:, 1:-1], 0, -1))  # (nodes, ..., functions)
+    inner = np.ascontiguousarray(np.moveaxis(source[:, 1:-1], 0, -1))  # functions last: see `tridiagonal`
     u = np.zeros((times, nodes, len(source)))
     for n in range(times - 1):
         now = u[n]
         force = inner if steady else 0.5 * (inner[:, n] + inner[:, n + 1])
         slope = reaction * now[1:-1]  # g'(u) / 2 = k u; g(u) = slope u
+        if not (slope < rate).all():  # the matrix would no longer be positive definite
+            raise ValueError("a solution blows up before t = 1: the source is too large for this reaction")
         curvature = now[:-2] - 2.0 * now[1:-1] + now[2:]
         right = (rate - slope) * now[1:-1] + half * curvature + slope * now[1:-1] + force
         u[n + 1, 1:-1] = tridiagonal(rate + 2.0 * half - slope, -half, right)
-    if not np.isfinite(u).all():
-        raise ValueError("a solution blows up before t = 1: the source is too large for this reaction")
     return np.ascontiguousarray(np.moveaxis(u, 2, 0).swapaxes(1, 2))
 
 

@@ -16,6 +16,7 @@ from flax import nnx
 from experiments.datasets.images import natural_images, text_images
 from experiments.evaluation import in_blocks, psnr
 from experiments.task import Data, Network, Source
+from experiments.tasks.pixels import pixel_grid, to_bytes
 
 DATASETS = {"natural": natural_images, "text": text_images}
 
@@ -67,25 +68,11 @@ class ImageRegression:
 
     def predict(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
         """`truth` and `prediction`: images (size, size, 3), 8 bits a channel."""
-        return {"truth": _bytes(item["image"]), "prediction": _bytes(self._render(network))}
+        return {"truth": to_bytes(item["image"]), "prediction": to_bytes(self._render(network))}
 
     def _render(self, network: Network) -> jax.Array:
         points = jnp.asarray(pixel_grid(self.size).reshape(-1, 2))
         return jax.nn.sigmoid(in_blocks(network, points)).reshape(self.size, self.size, 3)
-
-
-def pixel_grid(size: int) -> np.ndarray:
-    """Coordinates (column, row)/size of a square image's pixels: float32 (size, size, 2) in [0, 1).
-
-    >>> pixel_grid(2)[0, 1].tolist()
-    [0.5, 0.0]
-    """
-    axis = np.arange(size, dtype=np.float32) / np.float32(size)
-    return np.stack(np.meshgrid(axis, axis, indexing="xy"), axis=-1)
-
-
-def _bytes(image: jax.Array) -> jax.Array:
-    return jnp.round(255 * jnp.clip(image, 0, 1)).astype(jnp.uint8)
 
 
 @functools.lru_cache(maxsize=2)

@@ -37,6 +37,7 @@ class CNN(nnx.Module):
         if size % 2 ** len(channels):
             raise ValueError(f"size {size} cannot be halved {len(channels)} times: change size or channels")
         self.size = size
+        activation_function(activation)  # an unknown name is an error here, not at the first call
         self.activation = activation
         inputs = [1, *channels[:-1]]
         self.convolutions = nnx.List(

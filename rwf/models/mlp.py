@@ -36,6 +36,7 @@ class MLP(nnx.Module):
     ):
         check_positive(in_features=in_features, out_features=out_features, depth=depth, width=width)
         self.embedding, features = build_embedding(embedding, in_features, rngs)
+        activation_function(activation)  # an unknown name is an error here, not at the first call
         self.activation = activation
         sizes = [features, *[width] * depth, out_features]
         self.layers = nnx.List(Dense(fan_in, fan_out, rngs=rngs) for fan_in, fan_out in pairwise(sizes))

@@ -39,6 +39,7 @@ class ModifiedDeepONet(nnx.Module):
         check_positive(sensors=sensors, in_features=in_features, width=width)
         check_depth(depth)
         self.embedding, features = build_embedding(embedding, in_features, rngs)
+        activation_function(activation)  # an unknown name is an error here, not at the first call
         self.activation = activation
         self.encoder_u = Dense(sensors, width, rngs=rngs)
         self.encoder_v = Dense(features, width, rngs=rngs)

@@ -33,6 +33,7 @@ class ModifiedMLP(nnx.Module):
     ):
         check_positive(in_features=in_features, out_features=out_features, depth=depth, width=width)
         self.embedding, features = build_embedding(embedding, in_features, rngs)
+        activation_function(activation)  # an unknown name is an error here, not at the first call
         self.activation = activation
         self.encoder_u = Dense(features, width, rngs=rngs)
         self.encoder_v = Dense(features, width, rngs=rngs)

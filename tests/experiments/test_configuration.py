@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 import rwf
-from experiments.configuration import NUMERIC_NODES, ConfigError, check_network, configure, flatten, group_options
+from experiments.configuration import (
+    NUMERIC_NODES,
+    ConfigError,
+    check_network,
+    configure,
+    flatten,
+    group_options,
+)
 from experiments.multirun import expand
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +69,14 @@ def test_a_wrong_configuration_is_one_line_that_names_the_key(words, says):
 
 
 def test_the_command_exits_with_2_and_writes_nothing(tmp_path):
-    command = [sys.executable, "-m", "experiments.train", *SMOKE, "++trainer.stesp=1", f"runs={tmp_path / 'runs'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.train",
+        *SMOKE,
+        "++trainer.stesp=1",
+        f"runs={tmp_path / 'runs'}",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("config error: `trainer.stesp`") and done.stderr.count("\n") == 1
@@ -102,7 +116,9 @@ def test_two_columns_of_a_table_differ_in_the_parameterization_alone(experiment)
 
 
 def _choices(experiment: str, profile: str, column: str) -> dict:
-    return dict(configure([f"experiment={experiment}", f"profile={profile}", f"parameterization={column}"]).choices)
+    return dict(
+        configure([f"experiment={experiment}", f"profile={profile}", f"parameterization={column}"]).choices
+    )
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -16,14 +16,6 @@ ORIGINALS = os.environ.get("RWF_DATA")
 needs_originals = pytest.mark.skipif(not ORIGINALS, reason="RWF_DATA is not set")
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty RWF_DATA folder, with no downloads of `make data` behind it."""
-    monkeypatch.setenv("RWF_DATA", str(tmp_path))
-    monkeypatch.setenv("RWF_CACHE", str(tmp_path / "cache"))
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def archive():
     return np.random.default_rng(0).integers(0, 256, (2, 512, 512, 3), dtype=np.uint8)
@@ -48,6 +40,15 @@ def test_astronaut_is_the_file_itself(folder):
     np.testing.assert_array_equal(np.round(images[0] * 255), expected)
 
 
+def test_photographs_are_cropped_to_the_central_square(folder):
+    """The coffee cup, 600 by 400 pixels, against scikit-image's own resize of its columns 100 to 500."""
+    import skimage
+
+    expected = skimage.transform.resize(skimage.data.coffee()[:, 100:500], (64, 64), anti_aliasing=True)
+    images, _, _ = natural_images(2, 64)
+    assert np.abs(images[1] - expected).mean() < 0.02
+
+
 def test_reduction_is_the_mean_of_blocks(folder):
     full, _, _ = natural_images(1)
     reduced, _, _ = natural_images(1, 64)
@@ -59,7 +60,7 @@ def test_reduction_is_the_mean_of_blocks(folder):
 
 
 def test_more_photographs_than_there_are(folder):
-    with pytest.raises(ValueError, match="data_div2k.npz supplies 16"):
+    with pytest.raises(ValueError, match=r"data_div2k\.npz supplies 16"):
         natural_images(len(PHOTOGRAPHS) + 1)
     with pytest.raises(ValueError, match="asked for 0 images"):
         natural_images(0)
@@ -93,7 +94,7 @@ def test_archive_is_preferred_and_both_types_agree(folder, archive):
 
 
 def test_real_data_insisted_on(folder):
-    with pytest.raises(FileNotFoundError, match="data_2d_text.npz.*make data.*RWF_DATA") as error:
+    with pytest.raises(FileNotFoundError, match=r"data_2d_text\.npz.*make data.*RWF_DATA") as error:
         text_images(real=True)
     assert "\n" not in str(error.value)
 

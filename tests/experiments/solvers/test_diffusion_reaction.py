@@ -61,6 +61,7 @@ def test_paper_setting_is_converged():
 
 def test_initial_and_boundary_values_and_shapes():
     data = dr.generate(3)
+    np.testing.assert_array_equal(data["u"], dr.solve(data["source"], diffusion=0.01, reaction=0.01))
     assert data["u"].shape == (3, 100, 100) and data["source"].shape == (3, 100)
     assert not data["u"][:, :, 0].any() and not data["u"][:, [0, -1]].any()
 
@@ -74,7 +75,10 @@ def test_measurements_are_values_of_the_solutions():
     assert some["u"].shape == (300, 7) and some["x_index"].max() == 99 and some["t_index"].min() == 0
 
 
-def test_train_and_test_differ():
+def test_train_and_test_differ_and_have_the_papers_length_scale():
+    values = dr.sources(2000, 0, "test")
+    correlation = np.mean(values[:, 40] * values[:, 60])  # 20 / 99 apart
+    assert correlation == pytest.approx(np.exp(-((20 / 99) ** 2) / (2 * 0.2**2)), abs=0.08)
     assert not np.any(dr.sources(2, 0, "train") == dr.sources(2, 0, "test"))
 
 
@@ -85,8 +89,10 @@ def test_errors_name_what_is_wrong():
         dr.solve(np.zeros(100))
     with pytest.raises(ValueError, match="finite"):
         dr.solve(np.full((1, 100), np.nan))
-    with pytest.raises(ValueError, match="too large"), np.errstate(all="ignore"):
+    with pytest.raises(ValueError, match="too large"):
         dr.solve(np.full((1, 100), 1e200))
+    with pytest.raises(ValueError, match="too large"):
+        dr.solve(np.full((1, 100), 10.0), reaction=100.0)
 
 
 def test_command_writes_the_documented_arrays(tmp_path):

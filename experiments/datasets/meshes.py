@@ -1,0 +1,134 @@
+"""Triangle meshes of the shape experiments: read, cleaned, and normalised to the unit cube."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from filelock import FileLock
+
+from experiments.datasets.local import locate
+from experiments.datasets.surfaces import RESOLUTION, SURFACES, triangulate
+from experiments.files import arrays_checksum, cache_folder, write_atomically
+from experiments.task import Source
+
+FORMATS = ("ply", "obj", "stl")
+CANDIDATES = {
+    "dragon": (
+        "meshes/dragon_vrip.ply",
+        "meshes/dragon_vrip.ply.gz",
+        "meshes/dragon_vrip_merged.ply.gz",
+        "meshes/dragon_vrip_merged.ply",
+        "meshes/dragon.ply",
+    ),
+    "armadillo": ("meshes/Armadillo.ply.gz", "meshes/Armadillo.ply", "meshes/armadillo.obj"),
+}
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A triangle mesh in the unit cube.
+
+    `vertices` float64 (n, 3), `faces` int32 (m, 3). `watertight` says whether each edge belongs to two
+    faces, so that inside and outside are told apart without doubt.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    watertight: bool
+    source: Source
+
+
+def surface(name: str, *, real: bool | None = None) -> Surface:
+    """The Dragon or the Armadillo: the Stanford scan where it is at hand, else a generated stand-in.
+
+    `real` is as in `local.locate`. Raises FileNotFoundError for a scan insisted on, and ValueError for an
+    unknown name and for a file that is not a mesh.
+    """
+    if name not in CANDIDATES:
+        raise ValueError(f"there is no surface {name!r}, only {' and '.join(CANDIDATES)}")
+    path = locate(*CANDIDATES[name], real=real)
+    if path is not None:
+        return _surface(read_mesh(path), f"Stanford {name.capitalize()} ({path.name})", None)
+    source = f"generated {SURFACES[name].__name__.replace('_', ' ')}"
+    return _surface(_generated(name), source, f"Stanford {name.capitalize()}")
+
+
+def read_mesh(path: Path) -> trimesh.Trimesh:
+    """The mesh of a PLY, OBJ or STL file, gzipped or not; vertices that coincide become one.
+
+    Raises ValueError, naming the file, where it is damaged, of another kind, or has no faces.
+    """
+    suffixes = [suffix.lstrip(".").lower() for suffix in path.suffixes]
+    kind = next((suffix for suffix in reversed(suffixes) if suffix != "gz"), "")
+    if kind not in FORMATS:
+        raise ValueError(f"{path} cannot be used: it is not one of {', '.join(FORMATS)}, gzipped or not")
+    try:
+        with gzip.open(path) if suffixes[-1] == "gz" else path.open("rb") as file:
+            mesh = trimesh.load(file, file_type=kind, force="mesh", process=False)
+        faces, vertices = np.asarray(mesh.faces), np.asarray(mesh.vertices, np.float64)
+        whole = len(faces) > 0 and faces.min() >= 0 and faces.max() < len(vertices)
+        if not whole or not np.isfinite(vertices).all():
+            raise ValueError("it has no faces, or faces whose vertices are missing or not finite")
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        ValueError,
+        IndexError,
+        KeyError,
+        AttributeError,
+        TypeError,
+    ) as error:
+        raise ValueError(f"{path} cannot be used as a mesh: {' '.join(str(error).split())[:200]}") from error
+    return clean(trimesh.Trimesh(vertices, faces, process=False))
+
+
+def clean(mesh: trimesh.Trimesh) -> trimesh.Trimesh:
+    """`mesh` with coincident vertices merged, and faces without area and vertices without faces removed.
+
+    Scans store a vertex twice where patches meet, and an edge between two copies would count as open.
+    """
+    vertices, inverse = np.unique(mesh.vertices, axis=0, return_inverse=True)
+    faces = inverse.reshape(-1)[mesh.faces]
+    proper = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
+    used, faces = np.unique(faces[proper], return_inverse=True)
+    return trimesh.Trimesh(vertices[used], faces.reshape(-1, 3), process=False)
+
+
+def normalise(vertices: np.ndarray) -> np.ndarray:
+    """Vertices moved and scaled into [0, 1]^3: their mean at 1/2, the farthest coordinate at 0 or 1.
+
+    As in Tancik et al. (2020) and appendix I of the paper. Raises ValueError for coincident vertices.
+    """
+    centred = vertices - vertices.mean(axis=0)
+    extent = np.abs(centred).max()
+    if not extent > 0:
+        raise ValueError("the mesh has no extent: all its vertices coincide")
+    return (centred / extent + 1) / 2
+
+
+def _surface(mesh: trimesh.Trimesh, name: str, stand_in: str | None) -> Surface:
+    vertices = normalise(np.asarray(mesh.vertices, np.float64))
+    faces = np.asarray(mesh.faces, np.int32)
+    source = Source(name, arrays_checksum({"vertices": vertices, "faces": faces}), stand_in)
+    return Surface(vertices, faces, bool(mesh.is_watertight), source)
+
+
+def _generated(name: str) -> trimesh.Trimesh:
+    """The stand-in for `name`, kept as a PLY file in the cache and read like any other mesh."""
+    path = cache_folder() / "meshes" / f"{SURFACES[name].__name__}-{RESOLUTION}-v1.ply"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if path.exists():
+            try:
+                return read_mesh(path)
+            except ValueError:
+                path.unlink()
+        content = trimesh.Trimesh(*triangulate(name), process=False).export(file_type="ply")
+        write_atomically(path, lambda file: file.write(content))
+        return read_mesh(path)

@@ -1,0 +1,110 @@
+"""Descriptions of figures in configs/paper/figure_*.yaml, and the way from runs to files."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from experiments.files import write_atomically, write_text
+from experiments.records import Cell
+from experiments.reporting import specs, tables
+from experiments.reporting.figures import style
+from experiments.reporting.loading import Drawn, Group, Run, find
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """One figure: its groups of cells by name, and the function that draws them, with its settings."""
+
+    name: str
+    title: str
+    caption: str
+    groups: Mapping[str, Group]
+    draw: Callable[..., Figure]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return tuple(dict.fromkeys(cell for group in self.groups.values() for cell in group.cells))
+
+
+def figure_spec(name: str) -> FigureSpec:
+    """The description of a figure. Raises ValueError that names the file at fault."""
+    content = specs.read(name)
+    try:
+        groups = {key: _group(value) for key, value in content.pop("cells", {}).items()}
+        for group in groups.values():
+            _ = group.cells
+        return FigureSpec(name=name, groups=groups, draw=_function(content.pop("draw")), **content)
+    except (TypeError, KeyError, ValueError, ImportError, AttributeError) as error:
+        raise ValueError(f"{name}.yaml: {error}") from error
+
+
+def _group(content: Mapping[str, Any]) -> Group:
+    lists = {key: tuple(content[key]) for key in ("parameterizations", "variant") if key in content}
+    return Group(**{**content, **lists})
+
+
+def _function(content: dict[str, Any]) -> Callable[..., Figure]:
+    module, _, function = content.pop("_target_").rpartition(".")
+    found = getattr(importlib.import_module(module), function)
+    return lambda groups: found(groups, **content)
+
+
+def draw(spec: FigureSpec, runs: Iterable[Run]) -> tuple[Figure, str]:
+    """The figure and its caption, from whatever runs there are. Close the figure after use."""
+    runs = list(runs)
+    groups = {key: find(group, runs) for key, group in spec.groups.items()}
+    remarks = _remarks(groups)
+    with style.look():
+        figure = spec.draw(groups)
+        if remarks:
+            width = int(figure.get_figwidth() * 22)
+            text = textwrap.fill(" ".join(remarks), width)
+            figure.supxlabel(text, fontsize=6.5, color="#555555", x=0.01, ha="left")
+    number = spec.name.split("_")[1]
+    caption = f"**Figure {number}: {spec.title}.** {spec.caption.strip()}"
+    return figure, " ".join([caption, *remarks])
+
+
+def _remarks(groups: Mapping[str, Drawn]) -> list[str]:
+    """What makes the runs differ from the paper's setting, and what is missing, as sentences."""
+    remarks: dict[str, list[str]] = {}
+    for drawn in groups.values():
+        place = drawn.group.label or drawn.group.experiment
+        run = drawn.first
+        for mark in tables.source_marks(run.row) if run else ():
+            remarks.setdefault(f"{mark.word}: {mark.explanation}", []).append(place)
+        missing = len(set(drawn.group.cells) - drawn.runs.keys())
+        if missing:
+            remarks.setdefault(f"pending: {missing} of {len(drawn.group.cells)} cells", []).append(place)
+    several = len({drawn.group.label or drawn.group.experiment for drawn in groups.values()}) > 1
+    sentences = []
+    for text, places in remarks.items():
+        where = f" ({', '.join(dict.fromkeys(places))})" if several else ""
+        sentences.append(f"{text[0].upper()}{text[1:]}{where}.")
+    return sentences
+
+
+def draw_and_save(spec: FigureSpec, runs: Iterable[Run], folder: Path) -> list[Path]:
+    """Write `<name>.png`, `.pdf` and the caption `.md` into `folder`; return their paths."""
+    figure, caption = draw(spec, runs)
+    paths = []
+    try:
+        with style.look():
+            for suffix, facts in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+                paths.append(Path(folder) / f"{spec.name}.{suffix}")
+                save = functools.partial(figure.savefig, format=suffix, metadata=facts)
+                write_atomically(paths[-1], save)
+    finally:
+        plt.close(figure)
+    paths.append(Path(folder) / f"{spec.name}.md")
+    write_text(paths[-1], f"{caption}\n\n![{spec.title}]({spec.name}.png)\n")
+    return paths

@@ -1,0 +1,130 @@
+"""What figures draw: runs with their history and predictions, and the cells a figure asks for."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.files import load_arrays
+from experiments.records import Cell, Row, read_result
+from experiments.reporting.metrics import PARAMETERIZATIONS
+from experiments.reporting.selection import best_source
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed of a finished run. `folder` is None for a row of the results, without history and predictions.
+
+    `position` is the seed's place in the run's result, which names its file of predictions.
+    """
+
+    row: Row
+    folder: Path | None = None
+    position: int = 0
+
+    @cached_property
+    def history(self) -> list[dict[str, Any]]:
+        """The entries of this seed: step, item, learning_rate, seconds, loss parts and, at times, metrics."""
+        path = self.folder / "history.jsonl" if self.folder else None
+        if path is None or not path.exists():
+            return []
+        with path.open(encoding="utf-8") as lines:
+            entries = [json.loads(line) for line in lines if line.strip()]
+        return [entry for entry in entries if entry.get("seed", self.row.seed) == self.row.seed]
+
+    @cached_property
+    def predictions(self) -> Mapping[str, np.ndarray]:
+        """The arrays that the task predicts, each with a leading axis of items; empty without a file."""
+        name = "predictions.npz" if self.position == 0 else f"predictions-{self.position}.npz"
+        path = self.folder / name if self.folder else None
+        return load_arrays(path)[0] if path is not None and path.exists() else {}
+
+    def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps, and the median over items of a quantity of the history at each; empty where it has none."""
+        by_step: dict[int, list[float]] = {}
+        for entry in self.history:
+            if entry.get(name) is not None:
+                by_step.setdefault(entry["step"], []).append(entry[name])
+        steps = sorted(by_step)
+        return np.array(steps), np.array([np.median(by_step[step]) for step in steps])
+
+
+def load_runs(folders: Iterable[Path]) -> list[Run]:
+    """The runs in the given run folders, one per seed; folders without a result have none."""
+    paths = [Path(folder) / "result.json" for folder in folders]
+    return [
+        Run(row, path.parent, position)
+        for path in paths
+        if path.exists()
+        for position, row in enumerate(read_result(path))
+    ]
+
+
+def run_folders(runs: Path) -> list[Path]:
+    """The folders of finished runs below a runs folder."""
+    return sorted(path.parent for path in Path(runs).glob("*/*/result.json"))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that a figure draws together: one configuration, several parameterizations, perhaps a sweep.
+
+    `sweep` maps settings to the values they take in turn, all combinations; a value equal to the one in
+    `standard` is the experiment's own and does not enter the cell's variant.
+    """
+
+    experiment: str
+    embedding: str
+    model: str
+    parameterizations: tuple[str, ...] = tuple(PARAMETERIZATIONS)
+    variant: tuple[str, ...] = ()
+    sweep: Mapping[str, Sequence[float]] | None = None
+    standard: Mapping[str, float] | None = None
+    label: str = ""
+
+    @property
+    def settings(self) -> list[dict[str, float]]:
+        """All combinations of the sweep; a single empty one without a sweep."""
+        sweep = self.sweep or {}
+        return [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
+
+    def cell(self, parameterization: str, setting: Mapping[str, float] | None = None) -> Cell:
+        standard = self.standard or {}
+        own = [f"{key}={value}" for key, value in (setting or {}).items() if standard.get(key) != value]
+        return Cell(self.experiment, parameterization, self.embedding, self.model, (*self.variant, *own))
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [self.cell(name, setting) for name in self.parameterizations for setting in self.settings]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A group with the runs found for it: `of(parameterization, setting)` are its runs, one per seed."""
+
+    group: Group
+    runs: Mapping[Cell, Sequence[Run]]
+
+    def of(self, parameterization: str, setting: Mapping[str, float] | None = None) -> Sequence[Run]:
+        return self.runs.get(self.group.cell(parameterization, setting), ())
+
+    @property
+    def first(self) -> Run | None:
+        """Some run of the group, for what all share; None where there are none."""
+        return next((runs[0] for runs in self.runs.values()), None)
+
+
+def find(group: Group, runs: Iterable[Run]) -> Drawn:
+    """The runs of a group, all from one profile and one data set, chosen as for the tables."""
+    known: dict[int, Run] = {}
+    for run in runs:
+        known[id(run.row)] = run
+    chosen = best_source((run.row for run in known.values()), group.cells)
+    return Drawn(group, {cell: [known[id(row)] for row in rows] for cell, rows in chosen.items()})

@@ -1,0 +1,59 @@
+"""The tables and figures of the paper by name: what has to run for them, and how they are rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.records import Cell, Row
+from experiments.reporting import specs, tables, writers
+from experiments.reporting.figures.drawing import FigureSpec, draw_and_save, figure_spec
+from experiments.reporting.loading import Run, load_runs
+
+
+@dataclass(frozen=True)
+class Target:
+    """A table or figure.
+
+    `cells`: what has to run for it. `render(folders, folder)`: write it into `folder` from the runs in
+    `folders` (those unfinished are shown as pending) and return the paths written. `text(folders)`: the
+    table as plain text; None for a figure. Both take further result rows as `rows`.
+    """
+
+    name: str
+    title: str
+    caption: str
+    cells: tuple[Cell, ...]
+    render: Callable[..., list[Path]]
+    text: Callable[..., str] | None
+
+
+def load_target(name: str) -> Target:
+    """The table or figure called `name`. Raises ValueError naming the known ones."""
+    return _table(specs.table_spec(name)) if name.startswith("table") else _figure(figure_spec(name))
+
+
+def _table(spec: specs.TableSpec) -> Target:
+    def table(folders: Iterable[Path], rows: Sequence[Row]) -> tables.Table:
+        return tables.build(spec, [*(run.row for run in load_runs(folders)), *rows])
+
+    def render(folders: Iterable[Path], folder: Path, rows: Sequence[Row] = ()) -> list[Path]:
+        return writers.write_all(table(folders, rows), Path(folder))
+
+    def text(folders: Iterable[Path], rows: Sequence[Row] = ()) -> str:
+        return writers.terminal(table(folders, rows))
+
+    cells = tuple(dict.fromkeys(cell for line in spec.rows for cell in line.cells))
+    return Target(spec.name, spec.title, spec.caption, cells, render, text)
+
+
+def _figure(spec: FigureSpec) -> Target:
+    def render(folders: Iterable[Path], folder: Path, rows: Sequence[Row] = ()) -> list[Path]:
+        runs: list[Any] = load_runs(folders)
+        known = {(run.row.id, run.row.seed) for run in runs}
+        runs += [Run(row) for row in rows if (row.id, row.seed) not in known]
+        return draw_and_save(spec, runs, Path(folder))
+
+    return Target(spec.name, spec.title, spec.caption, spec.cells, render, None)

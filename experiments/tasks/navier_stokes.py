@@ -1,0 +1,164 @@
+"""Steady flow in a lid-driven cavity: Navier-Stokes in velocity and pressure (Appendix K.2, Table 11)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
+from flax import nnx
+
+import rwf
+from experiments.evaluation import in_blocks, relative_l2
+from experiments.solvers import cavity
+from experiments.task import Data, Network, Source
+from experiments.tasks.strategies import Causal, PositiveInt, Strategy
+
+Weight = Annotated[float, Ge(0)]
+LOSSES = ("boundary_u", "boundary_v", "momentum_x", "momentum_y", "continuity")
+
+
+@dataclass(frozen=True)
+class NavierStokes:
+    """A network (u, v, p)(x, y) on the unit square; u = (1, 0) on the lid y = 1, zero on the other walls.
+
+    Collocation and boundary points are uniform and drawn anew at each step; 64 points on each of four
+    sides are the paper's 256 boundary points in all. `fixed_points` puts equidistant ones instead, and
+    `corner_gap` ends the side walls that far below the lid, both as in the authors' later code.
+
+    `relative_l2` is that of the speed against an own reference solution on a uniform grid of `resolution`
+    points a side, without the two lid corners, where the velocity jumps and has no value;
+    `relative_l2_corners` counts them, with velocity zero.
+    """
+
+    metric: ClassVar[str] = "relative_l2"
+    strategy: Strategy
+    reynolds: Annotated[float, Gt(0), Le(cavity.MAX_REYNOLDS)] = 1000.0
+    residual_points: PositiveInt = 1024
+    points_per_side: PositiveInt = 64
+    weights: tuple[Weight, Weight, Weight, Weight, Weight] = (100.0, 100.0, 1.0, 1.0, 1.0)  # of LOSSES
+    fixed_points: bool = False
+    corner_gap: Annotated[float, Ge(0), Lt(1)] = 0.0
+    resolution: Annotated[int, Ge(3)] = 128
+    elements: Annotated[int, Ge(8)] = cavity.ELEMENTS  # a side, of the reference's own mesh
+
+    def __post_init__(self) -> None:
+        if isinstance(self.strategy, Causal):
+            raise ValueError("strategy=causal needs an equation in time: choose regular or curriculum")
+        self.strategy.check(self.residual_points)
+
+    def source(self) -> Source:
+        """The reference solution, named by what determines it."""
+        choices = {"reynolds": self.reynolds, "elements": self.elements, "version": cavity.VERSION}
+        checksum = hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()
+        return Source(f"cavity reference, Re={self.reynolds:g}", checksum)
+
+    def items(self) -> Data:
+        """No data; in `shared` the axes `x`, `y` and the reference `speed`, [i, j] at (x[j], y[i])."""
+        reference = cavity.reference(self.reynolds, self.resolution, self.elements)
+        shared = {
+            "x": reference["x"].astype(np.float32),
+            "y": reference["y"].astype(np.float32),
+            "speed": np.hypot(reference["u"], reference["v"]).T.astype(np.float32),
+        }
+        return Data({}, ("cavity",), shared)
+
+    def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
+        """From (x, y) to (u, v, p)."""
+        return model(in_features=2, out_features=3, embedding=embedding, rngs=rngs)
+
+    def batch(self, shared: Any, item: Any, key: jax.Array, step: jax.Array) -> Any:
+        """Collocation points (n, 2), boundary points with their velocities (4 m, 2), and Re at this step."""
+        inside, sides = jax.random.split(key)
+        if self.fixed_points:
+            middle = (jnp.arange(self.points_per_side) + 0.5) / self.points_per_side
+            along = jnp.broadcast_to(middle, (4, self.points_per_side))
+        else:
+            along = jax.random.uniform(sides, (4, self.points_per_side))
+        boundary, velocity = walls(along, self.corner_gap)
+        return {
+            "points": jax.random.uniform(inside, (self.residual_points, 2)),
+            "boundary": boundary,
+            "velocity": velocity,
+            "reynolds": self.strategy.parameter(self.reynolds, step),
+        }
+
+    def loss(self, network: Network, batch: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Weighted mean squares of the two velocities' errors on the walls and of the three residuals."""
+        error = network(batch["boundary"])[:, :2] - batch["velocity"]
+        parts = dict(zip(LOSSES, jnp.mean(error**2, axis=0), strict=False))
+        inside = self.residuals(network, batch["points"], batch["reynolds"])
+        for name, values in zip(LOSSES[2:], inside, strict=True):
+            parts[name], _ = self.strategy.average(values**2, None)
+        return sum(weight * parts[name] for name, weight in zip(LOSSES, self.weights, strict=True)), parts
+
+    def residuals(self, network: Network, points: jax.Array, reynolds: jax.Array) -> tuple[jax.Array, ...]:
+        """`residuals` of this module; `experiments.derivative_paths` puts another way to them."""
+        return residuals(network, points, reynolds)
+
+    def evaluate(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
+        """Relative L2 errors of the speed, without and with the two lid corners."""
+        arrays = self.predict(network, shared, item)
+        found, truth = arrays["prediction"], arrays["truth"]
+        defined = jnp.ones_like(truth).at[-1, jnp.array([0, -1])].set(0)
+        return {
+            "relative_l2": relative_l2(found * defined, truth * defined),
+            "relative_l2_corners": relative_l2(found, truth),
+        }
+
+    def predict(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
+        """Axes `x`, `y`; at [i, j] for (x[j], y[i]) speeds `truth` and `prediction`; `u`, `v`, `p`."""
+        x, y = shared["x"], shared["y"]
+        points = jnp.stack(jnp.meshgrid(x, y, indexing="xy"), axis=-1)
+        u, v, p = jnp.moveaxis(in_blocks(network, points.reshape(-1, 2)).reshape(*points.shape[:2], 3), -1, 0)
+        return {
+            "x": x,
+            "y": y,
+            "truth": shared["speed"],
+            "prediction": jnp.hypot(u, v),
+            "u": u,
+            "v": v,
+            "p": p,
+        }
+
+
+def residuals(
+    network: Network, points: jax.Array, reynolds: jax.Array | float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """x- and y-momentum and continuity at points (n, 2), each (n,).
+
+    u u_x + v u_y + p_x - (u_xx + u_yy) / Re, u v_x + v v_y + p_y - (v_xx + v_yy) / Re, and u_x + v_y: the
+    y-momentum as the equations K.9 have it; its printed residual K.15 has u v_y and the Laplacian of u.
+    """
+    flow = network(rwf.Jet.seed(points, directions=(0, 1), second=(0, 1)))
+    u, v = flow.value[:, 0], flow.value[:, 1]
+    (u_x, v_x, p_x), (u_y, v_y, p_y) = (jnp.moveaxis(stream, -1, 0) for stream in flow.first)
+    laplacian_u, laplacian_v = flow.second[:, 0], flow.second[:, 1]
+    return (
+        u * u_x + v * u_y + p_x - laplacian_u / reynolds,
+        u * v_x + v * v_y + p_y - laplacian_v / reynolds,
+        u_x + v_y,
+    )
+
+
+def walls(along: jax.Array, corner_gap: float) -> tuple[jax.Array, jax.Array]:
+    """Points of lid, floor, left and right wall at the shares `along` (4, m) of each, and velocities there.
+
+    Both are (4 m, 2). The side walls end `corner_gap` below the lid.
+    """
+    zeros, ones = jnp.zeros_like(along[0]), jnp.ones_like(along[0])
+    height = 1 - corner_gap
+    points = [
+        jnp.stack([along[0], ones], axis=1),
+        jnp.stack([along[1], zeros], axis=1),
+        jnp.stack([zeros, height * along[2]], axis=1),
+        jnp.stack([ones, height * along[3]], axis=1),
+    ]
+    still = jnp.stack([zeros, zeros], axis=1)
+    return jnp.concatenate(points), jnp.concatenate([jnp.stack([ones, zeros], axis=1), still, still, still])

@@ -1,0 +1,88 @@
+"""Computed tomography: from a point's coordinates to its density, seen through projections (section 4.2, Table 8)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from annotated_types import Ge
+from flax import nnx
+
+from experiments.datasets.brain import brain_slices
+from experiments.datasets.phantoms import phantoms
+from experiments.datasets.radon import Interpolation, project, projector, view_angles
+from experiments.evaluation import in_blocks, psnr
+from experiments.task import Data, Network, Source
+from experiments.tasks.pixels import pixel_grid, to_bytes
+
+
+@dataclass(frozen=True)
+class Tomography:
+    """Fit the density in the unit square from its parallel-beam projections at a few angles.
+
+    At each step the network, which ends in a sigmoid, is evaluated once on the pixels of the image, and
+    the image is projected as the measurements were: this is what the paper's throughput implies, and the
+    code of Tancik et al. (2020), whose set-up this is, does. The loss is half the mean squared error over
+    angles and detectors, all of them at each step; `psnr` is over the whole image, which the network
+    never sees. `interpolation` is that of both the measurements and the projected prediction.
+    """
+
+    metric: ClassVar[str] = "psnr"
+    dataset: Literal["shepp", "atlas"]
+    images: Annotated[int, Ge(1)] = 20
+    size: Annotated[int, Ge(1)] = 512  # pixels a side, detectors, and samples along each line
+    angles: Annotated[int, Ge(1)] = 20
+    interpolation: Interpolation = "nearest"
+    real_data: bool = False  # a brain volume, or an error; the phantoms are generated in the paper too
+
+    def source(self) -> Source:
+        """The generated phantoms, or which brain volume."""
+        return _images(self.dataset, self.images, self.size, self.real_data)[2]
+
+    def items(self) -> Data:
+        """One item an image (size, size) with its projections (angles, size)."""
+        images, names, _ = _images(self.dataset, self.images, self.size, self.real_data)
+        operator = projector(self.size, view_angles(self.angles), self.interpolation)
+        measure = jax.jit(project)
+        measured = np.stack([np.asarray(measure(image, operator)) for image in images])
+        shared = {"points": pixel_grid(self.size).reshape(-1, 2), "operator": operator}
+        return Data({"image": images, "projections": measured}, names, shared)
+
+    def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
+        """From (x, y) to one density, before the sigmoid."""
+        return model(in_features=2, out_features=1, embedding=embedding, rngs=rngs)
+
+    def batch(self, shared: Any, item: Any, key: jax.Array, step: jax.Array) -> Any:
+        """All projections."""
+        return {**shared, "projections": item["projections"]}
+
+    def loss(self, network: Network, batch: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Half the mean squared error over angles and detectors."""
+        image = self._image(network(batch["points"]))
+        return 0.5 * jnp.mean((project(image, batch["operator"]) - batch["projections"]) ** 2), {}
+
+    def evaluate(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
+        """PSNR of the image; the sigmoid keeps it in [0, 1]."""
+        return {"psnr": psnr(self._render(network, shared), item["image"])}
+
+    def predict(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
+        """`truth` and `prediction`: images (size, size), 8 bits a pixel."""
+        return {"truth": to_bytes(item["image"]), "prediction": to_bytes(self._render(network, shared))}
+
+    def _image(self, values: jax.Array) -> jax.Array:
+        return jax.nn.sigmoid(values).reshape(self.size, self.size)
+
+    def _render(self, network: Network, shared: Any) -> jax.Array:
+        return self._image(in_blocks(network, shared["points"]))
+
+
+@functools.lru_cache(maxsize=2)
+def _images(dataset: str, count: int, size: int, real: bool) -> tuple[np.ndarray, tuple[str, ...], Source]:
+    if dataset == "shepp":
+        return phantoms(count, size)
+    return brain_slices(count, size, real=True if real else None)

@@ -1,0 +1,212 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rwf
+from experiments.configuration import ConfigError, configure
+from experiments.runs import run
+from experiments.solvers import cavity
+from experiments.tasks.navier_stokes import LOSSES, NavierStokes, residuals, walls
+from experiments.tasks.strategies import Curriculum, Regular
+from experiments.trainer import read_history, train
+from rwf import jets
+
+POINTS = jax.random.uniform(jax.random.key(0), (64, 2))
+
+
+def kovasznay(reynolds, u_sign=1.0, p_sign=1.0):
+    """The exact flow behind a grid (Kovasznay 1948) as a network that takes arrays and jets."""
+    rate = reynolds / 2 - math.sqrt(reynolds**2 / 4 + 4 * math.pi**2)
+
+    def flow(x):
+        decay = jets.apply(jnp.exp, rate * x[..., 0:1])
+        angle = 2 * math.pi * x[..., 1:2]
+        u = 1 - decay * jets.apply(jnp.cos, angle)
+        v = rate / (2 * math.pi) * (decay * jets.apply(jnp.sin, angle))
+        p = -0.5 * (decay * decay)  # the pressure is defined up to a constant
+        return jets.concatenate([u_sign * u, v, p_sign * p])
+
+    return flow
+
+
+def smoke(*words):
+    return configure(["profile=smoke", "tracking=none", *words])
+
+
+def no_listener(news):
+    pass
+
+
+@pytest.mark.parametrize("reynolds", [20.0, 40.0, 100.0])
+def test_kovasznay_flow_has_no_residual(reynolds):
+    for values in residuals(kovasznay(reynolds), POINTS, reynolds):
+        np.testing.assert_allclose(values, 0.0, atol=2e-5)
+
+
+def test_another_viscosity_shows_in_both_momenta():
+    x_momentum, y_momentum, continuity = residuals(kovasznay(40.0), POINTS, 44.0)
+    assert jnp.abs(x_momentum).max() > 0.02 and jnp.abs(y_momentum).max() > 0.002
+    np.testing.assert_allclose(continuity, 0.0, atol=2e-5)
+
+
+def test_wrong_signs_show():
+    pressure = residuals(kovasznay(40.0, p_sign=-1.0), POINTS, 40.0)
+    assert jnp.abs(pressure[0]).max() > 0.5
+    velocity = residuals(kovasznay(40.0, u_sign=-1.0), POINTS, 40.0)
+    assert min(jnp.abs(values).max() for values in velocity) > 0.05
+
+
+def test_the_printed_y_momentum_would_not_vanish():
+    """K.15 has u v_y for v v_y and the Laplacian of u for that of v."""
+    flow = kovasznay(40.0)(rwf.Jet.seed(POINTS, directions=(0, 1), second=(0, 1)))
+    (u, v, _), (_, v_x, _), (_, v_y, p_y) = (jnp.moveaxis(s, -1, 0) for s in (flow.value, *flow.first))
+    printed = u * v_x + u * v_y + p_y - flow.second[:, 0] / 40.0
+    assert jnp.abs(printed).max() > 0.1
+    _, corrected, _ = residuals(kovasznay(40.0), POINTS, 40.0)
+    np.testing.assert_allclose(
+        corrected, printed - (u - v) * v_y + (flow.second[:, 0] - flow.second[:, 1]) / 40, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("model", [rwf.models.MLP, rwf.models.ModifiedMLP])
+def test_the_residuals_are_those_of_nested_differentiation(model):
+    initialise, apply = rwf.functional(
+        lambda rngs: model(2, 3, depth=3, width=8, activation="tanh", rngs=rngs)
+    )
+    params, constants = initialise(jax.random.key(1))
+
+    def network(x):
+        return apply(params, constants, x)
+
+    def nested(point):
+        u, v, _ = network(point)
+        (u_x, u_y), (v_x, v_y), (p_x, p_y) = jax.jacrev(network)(point)
+        laplacian = jnp.trace(jax.hessian(network)(point), axis1=1, axis2=2)
+        return (
+            u * u_x + v * u_y + p_x - laplacian[0] / 10,
+            u * v_x + v * v_y + p_y - laplacian[1] / 10,
+            u_x + v_y,
+        )
+
+    found = jax.jit(lambda reynolds: residuals(network, POINTS, reynolds))(jnp.float32(10.0))
+    for ours, theirs in zip(found, jax.vmap(nested)(POINTS), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_is_the_weighted_sum_of_its_parts():
+    task = NavierStokes(Regular(), reynolds=40.0, weights=(2.0, 3.0, 5.0, 7.0, 11.0))
+    batch = task.batch({}, {}, jax.random.key(0), jnp.int32(0))
+    loss, parts = task.loss(kovasznay(44.0), batch)
+    assert tuple(parts) == LOSSES and min(parts[name] for name in LOSSES[:4]) > 1e-7
+    assert loss == pytest.approx(
+        sum(w * parts[name] for w, name in zip((2, 3, 5, 7, 11), LOSSES, strict=True))
+    )
+    still = task.loss(lambda x: jets.concatenate([0 * x, 0 * x[..., 0:1]]), batch)[1]
+    assert [float(still[name]) for name in LOSSES] == [0.25, 0.0, 0.0, 0.0, 0.0]  # the lid alone is missed
+
+
+def test_boundary_points_lie_on_the_walls_and_only_the_lid_moves():
+    task = NavierStokes(Regular())
+    first, second = (task.batch({}, {}, jax.random.key(n), jnp.int32(n)) for n in range(2))
+    (x, y), velocity = np.asarray(first["boundary"]).T, np.asarray(first["velocity"])
+    assert x.shape == (256,) and first["points"].shape == (1024, 2)
+    sides = [y == 1, y == 0, x == 0, x == 1]
+    assert [int(side.sum()) for side in sides] == [64] * 4
+    np.testing.assert_array_equal(velocity, np.stack([y == 1, 0 * y], axis=1))
+    assert not jnp.array_equal(first["boundary"], second["boundary"])
+
+
+def test_fixed_points_and_the_corner_gap():
+    task = NavierStokes(Regular(), fixed_points=True, corner_gap=0.01, points_per_side=4)
+    first, second = (task.batch({}, {}, jax.random.key(n), jnp.int32(n)) for n in range(2))
+    assert jnp.array_equal(first["boundary"], second["boundary"])
+    assert not jnp.array_equal(first["points"], second["points"])
+    ends = walls(jnp.array([[0.0, 1.0]] * 4), 0.01)[0]
+    assert ends[:, 1].tolist() == pytest.approx([1, 1, 0, 0, 0, 0.99, 0, 0.99])
+
+
+def test_the_metric_is_the_speed_against_the_reference_with_the_lid_corners_apart():
+    task = NavierStokes(Regular(), reynolds=100.0, resolution=16, elements=16)
+    shared = jax.tree.map(jnp.asarray, task.items().shared)
+    coefficients = cavity.solve(100.0, 16)
+
+    def reference(points):
+        """The solver itself at the points asked for, reversed in x: only the speed counts."""
+
+        def look_up(points):
+            fields = [cavity.evaluate(coefficients, x[None], y[None]) for x, y in np.asarray(points, float)]
+            return np.array([[-f["u"].item(), f["v"].item(), 0.0] for f in fields], np.float32)
+
+        return jnp.asarray(look_up(points))
+
+    assert task.evaluate(reference, shared, {})["relative_l2"] < 1e-5
+    arrays = task.predict(reference, shared, {})
+    assert arrays["truth"][-1, 1:-1].tolist() == pytest.approx(
+        [1.0] * 14, abs=0.05
+    )  # [i, j] is at (x[j], y[i])
+    assert arrays["truth"][0].max() < 1e-6 and arrays["u"].shape == arrays["p"].shape == (16, 16)
+    everywhere_moving = task.evaluate(lambda x: jnp.ones((len(x), 3)) / math.sqrt(2), shared, {})
+    assert everywhere_moving["relative_l2_corners"] > everywhere_moving["relative_l2"]
+
+
+def test_source_is_cheap_and_depends_on_what_the_reference_depends_on():
+    first = NavierStokes(Regular(), reynolds=1000.0).source()
+    assert first.name == "cavity reference, Re=1000" and first.stand_in is None
+    assert first == NavierStokes(Regular(), points_per_side=3).source()
+    assert first.checksum != NavierStokes(Regular(), reynolds=400.0).source().checksum
+    assert first.checksum != NavierStokes(Regular(), elements=64).source().checksum
+
+
+@pytest.mark.parametrize(
+    ("experiment", "target"),
+    [("navier_stokes", rwf.models.MLP), ("navier_stokes_modified", rwf.models.ModifiedMLP)],
+)
+def test_the_paper_profile_is_the_printed_protocol(experiment, target):
+    config = configure([f"experiment={experiment}", "profile=paper", "parameterization=rwf"])
+    task, optimizer, trainer = config.task, config.optimizer, config.trainer
+    assert (task.reynolds, task.residual_points, task.points_per_side) == (1000.0, 1024, 64)
+    assert task.weights == (100.0, 100.0, 1.0, 1.0, 1.0) and (task.fixed_points, task.corner_gap) == (
+        False,
+        0.0,
+    )
+    assert (trainer.steps, trainer.precision) == (120_000, "float32")
+    assert (optimizer.learning_rate, optimizer.decay_rate, optimizer.decay_steps) == (1e-3, 0.9, 2000)
+    assert config.parameterization == rwf.RWF(0.5, 0.1) and config.root.reduced is None
+    assert config.model.func is target
+    assert config.model.keywords == {"depth": 5, "width": 128, "activation": "tanh"}
+    assert isinstance(task.strategy, Curriculum)
+    steps = jnp.array([0, 19_999, 20_000, 39_999, 40_000, 119_999])
+    found = jax.vmap(lambda step: task.strategy.parameter(1000.0, step))(steps)
+    assert found.tolist() == [100, 100, 500, 500, 1000, 1000]
+
+
+@pytest.mark.parametrize("experiment", ["navier_stokes", "navier_stokes_modified"])
+def test_it_trains_in_seconds(tmp_path, experiment):
+    (row,) = run(smoke(f"experiment={experiment}", "parameterization=rwf", f"runs={tmp_path}"), no_listener)
+    assert row.status == "finished" and row.reduced and 0 < row.metrics["relative_l2"][0] < 5
+
+
+def test_some_hundred_steps_lower_the_loss(tmp_path):
+    config = smoke("experiment=navier_stokes", "trainer.steps=400", "trainer.evaluate_every=0")
+    train(config, config.task.items(), tmp_path, no_listener)
+    losses = [entry["loss"] for entry in read_history(tmp_path) if "loss" in entry]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["task.reynolds=-100"], "task.reynolds"),
+        (["task.reynolds=1e6"], "task.reynolds"),
+        (["task.weights=[1,1,1,1,-1]"], "task.weights"),
+        (["task.corner_gap=1.0"], "task.corner_gap"),
+        (["strategy=causal"], "strategy=causal needs an equation in time"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(words, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        smoke("experiment=navier_stokes", *words)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,43 @@
+import json
+import sys
+
+import jax
+import pytest
+
+from experiments import derivative_paths
+from experiments.configuration import ConfigError, configure
+from experiments.derivative_paths import AGREEMENT, EXPERIMENTS, gradients, nested, relative_difference
+
+
+def smoke(experiment, *words):
+    return configure([f"experiment={experiment}", "profile=smoke", "tracking=none", *words])
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_both_paths_have_the_same_gradients(experiment):
+    config = smoke(experiment)
+    ours, theirs = gradients(config), gradients(nested(config))
+    assert relative_difference(ours, theirs) < AGREEMENT
+    assert max(float(abs(leaf).max()) for leaf in jax.tree.leaves(ours)) > 1e-4
+
+
+def test_another_equation_has_gradients_that_differ_more_than_is_allowed():
+    ours = gradients(smoke("advection"))
+    theirs = gradients(nested(smoke("advection", "task.velocity=20.2")))
+    assert relative_difference(ours, theirs) > AGREEMENT
+
+
+def test_an_experiment_without_derivatives_has_no_nested_path():
+    with pytest.raises(ConfigError, match="experiment=image_natural has no nested path"):
+        nested(smoke("image_natural"))
+
+
+def test_the_command_prints_a_table_and_writes_the_numbers(tmp_path, monkeypatch, capsys):
+    output = tmp_path / "paths.json"
+    words = ["advection", "--profile", "smoke", "--rounds", "2", "--seconds", "0.02", "--output", str(output)]
+    monkeypatch.setattr(sys, "argv", ["derivative_paths", *words])
+    assert derivative_paths.main() == 0
+    assert "advection" in capsys.readouterr().out
+    measured = json.loads(output.read_text())
+    numbers = measured["derivative_paths"]["advection"]
+    assert len(numbers["jet"]) == 2 and numbers["ratio"] > 0 and measured["precision"] == "float32"

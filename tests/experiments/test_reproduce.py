@@ -1,0 +1,132 @@
+"""Plan, run, survive, render: `experiments.reproduce` at the smoke profile, in real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments.plan import describe, duration, estimated_seconds, plan
+from experiments.records import Cell, read_results, read_runs
+from experiments.workers import work
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("plain", "aa", "wn", "rwf")
+
+
+def cells(*names: str, variant: tuple[str, ...] = ()) -> list[Cell]:
+    return [Cell("image_natural", name, "gaussian", "mlp", variant) for name in names]
+
+
+def options(runs: Path) -> list[str]:
+    return [f"runs={runs}", "tracking=none", "task.images=1"]
+
+
+def reproduce(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "experiments.reproduce", *words, "--profile", "smoke", "--tracking", "none"]
+    command += ["--runs", str(folder / "runs"), "--results", str(folder / "results")]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table")
+    return folder, reproduce(folder, "table_6")
+
+
+def test_a_table_is_trained_and_rendered(table):
+    folder, done = table
+    assert done.returncode == 0, done.stderr
+    assert "estimated time: unknown" in done.stdout and "[12/12]" in done.stdout
+    markdown = (folder / "results" / "smoke" / "table_6.md").read_text()
+    assert "pending" not in markdown and "reduced" in markdown and "27.35" in markdown
+    rows = read_results(folder / "results")
+    assert {(row.parameterization, row.embedding) for row in rows} == {
+        (name, embedding) for name in NAMES for embedding in ("none", "positional", "gaussian")
+    }
+
+
+def test_a_second_command_repeats_nothing_and_draws_from_what_is_there(table):
+    folder, _ = table
+    done = reproduce(folder, "table_6", "figure_7", "--dry-run")
+    assert "image_natural               12    12       0" in done.stdout
+    done = reproduce(folder, "table_6", "figure_7")
+    assert done.returncode == 0 and "[1/" not in done.stdout
+    assert (folder / "results" / "smoke" / "figure_7.png").stat().st_size > 10_000
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    done = reproduce(tmp_path, "table_1", "--dry-run")
+    assert done.returncode == 0 and not list(tmp_path.iterdir())
+
+
+def test_an_unknown_target_is_one_line(tmp_path):
+    done = reproduce(tmp_path, "table_66")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "table_66" in done.stderr
+
+
+def test_a_plan_names_each_run_once_and_what_is_not_built(tmp_path):
+    absent = Cell("weather", "rwf", "none", "mlp")
+    runs, missing = plan([*cells(*NAMES), *cells("rwf"), absent], "smoke", options(tmp_path))
+    assert len(runs) == 4 and missing == [absent]
+    runs, _ = plan(cells(*NAMES), "smoke", [*options(tmp_path), "seeds=3"])
+    assert len(runs) == 12 and {run.seed for run in runs} == {0, 1, 2}
+    assert "pending, not part of the suite yet: weather" in describe(runs, missing, None)
+
+
+def test_the_estimate_is_learnt_from_earlier_rows(tmp_path):
+    runs, _ = plan(cells("plain"), "smoke", options(tmp_path))
+    events = []
+    work(runs, 1, False, tmp_path / "logs", lambda run, message: events.append(message["event"]))
+    assert events[-1] == "done"
+    todo, _ = plan(cells("aa", "wn"), "smoke", options(tmp_path))
+    assert estimated_seconds(todo, [], "smoke", 2) is None
+    (row,) = read_runs(tmp_path)
+    assert estimated_seconds(todo, [row], "smoke", 1) == pytest.approx(2 * row.seconds)
+    assert duration(3 * 3600 + 60) == "3 h 01 min"
+
+
+def test_a_failing_cell_and_a_dying_worker_do_not_stop_the_others(tmp_path):
+    runs, _ = plan(cells(*NAMES), "smoke", [*options(tmp_path), "trainer.steps=60000"])
+    broken, _ = plan(cells("rwf", variant=("trainer.microbatches=7",)), "smoke", options(tmp_path))
+    quick, _ = plan(cells("plain", "aa"), "smoke", options(tmp_path))
+    outcomes = {}
+    killed = threading.Event()
+
+    def report(run, message):
+        if message["event"] in ("done", "failed"):
+            outcomes[run.label + str(run.steps)] = message
+        elif run.steps == 60000 and not killed.is_set():
+            killed.set()
+            found = subprocess.run(["pgrep", "-f", "experiments.worker$"], capture_output=True, text=True)
+            for process in found.stdout.split():
+                if (Path("/proc") / process / "stat").read_text().split()[3] == str(os.getpid()):
+                    os.kill(int(process), signal.SIGKILL)
+
+    work([runs[0], *broken, *quick], 1, False, tmp_path / "logs", report)
+    messages = list(outcomes.values())
+    assert [message["event"] for message in messages] == ["failed", "failed", "done", "done"]
+    assert "exit code -9" in messages[0]["error"]
+    assert "microbatches=7 does not divide" in messages[1]["error"]
+
+
+def test_an_interrupted_reproduction_goes_on(tmp_path):
+    command = [sys.executable, "-m", "experiments.reproduce", "table_6", "--profile", "smoke", "--tracking", "none"]
+    command += ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("[3/12]"):
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    time.sleep(0.5)
+    finished = len(list((tmp_path / "runs").glob("*/*/result.json")))
+    assert 3 <= finished < 12
+    done = reproduce(tmp_path, "table_6")
+    assert done.returncode == 0 and f"[{12 - finished}/{12 - finished}]" in done.stdout
+    assert "pending" not in (tmp_path / "results" / "smoke" / "table_6.md").read_text()

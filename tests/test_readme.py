@@ -1,0 +1,72 @@
+"""What the README shows is run as it stands: the two uses, the three recipes; paths and targets exist."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(python|yaml)\n(.*?)```", README, flags=re.DOTALL)
+USES = [text for kind, text in BLOCKS if kind == "python" and not text.startswith("#")]
+FILES = {text.splitlines()[0][2:]: text for _, text in BLOCKS if text.startswith("# ")}
+
+
+@pytest.mark.parametrize("position", range(len(USES)))
+def test_the_uses_in_ones_own_model_run_and_are_short(position):
+    statements = [line for line in USES[position].splitlines() if line.strip() and "import" not in line]
+    assert len(statements) < 10
+    exec(compile(USES[position], "README.md", "exec"), {})
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+    """A copy of the code with the README's recipes carried out, and nothing else changed."""
+    copy = tmp_path_factory.mktemp("copy")
+    for folder in ("rwf", "experiments", "configs"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, text in FILES.items():
+        content = text.split("\n", 1)[1] if name.endswith(".yaml") else text
+        assert not (copy / name).exists()
+        (copy / name).write_text(content)
+    return copy
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["experiment=image_natural", "profile=smoke", "parameterization=offset"],
+        ["experiment=image_natural", "profile=smoke", "model=residual", "model.depth=1", "model.width=8"],
+        ["experiment=circle", "profile=paper", "parameterization=rwf", "trainer.steps=100"],
+    ],
+    ids=["parameterization", "model", "task"],
+)
+def test_each_recipe_takes_one_python_file_and_one_yaml(extended, words):
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.train", *words, "tracking=none", "runs=runs"],
+        cwd=extended, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "finished" in done.stdout
+    assert len([name for name in FILES if name.endswith(".py")]) == 3
+    assert len([name for name in FILES if name.endswith(".yaml")]) == 3
+
+
+def test_links_and_folders_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+    for folder in ("rwf", "experiments", "configs", "results", "data", "docs", "scripts", "tests"):
+        assert (ROOT / folder).is_dir()
+
+
+def test_make_targets_and_modules_named_exist():
+    rules = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`?make ([a-z0-9-]+)", README):
+        if target not in {"and"}:
+            assert re.search(rf"^{target}:|\b{target}\b.*:", rules, flags=re.MULTILINE), target
+    for module in set(re.findall(r"python -m ([a-z_.]+)", README)):
+        assert (ROOT / (module.replace(".", "/") + ".py")).exists(), module
