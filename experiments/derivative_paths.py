@@ -27,10 +27,11 @@ from experiments.files import write_json
 from experiments.records import provenance
 from experiments.task import Network
 from experiments.tasks.advection import Advection
+from experiments.tasks.burgers import Burgers
 from experiments.tasks.navier_stokes import NavierStokes
 from experiments.timing import interleaved, stepper
 
-EXPERIMENTS = ("advection", "navier_stokes", "navier_stokes_modified")
+EXPERIMENTS = ("advection", "navier_stokes", "navier_stokes_modified", "burgers")
 DATA_LOSSES = ("initial", "boundary_u", "boundary_v")  # those without derivatives, left out of the comparison
 AGREEMENT = 1e-3  # largest difference of the gradients relative to their norm, in float32
 
@@ -65,7 +66,23 @@ class NestedNavierStokes(NavierStokes):
         return jax.vmap(at)(points)
 
 
-NESTED = {Advection: NestedAdvection, NavierStokes: NestedNavierStokes}
+class NestedBurgers(Burgers):
+    """Burgers' equation with u_t, u_x and u_xx from `jax.grad` at each pair of a function and a point."""
+
+    def residual(self, network: Network, a: jax.Array, points: jax.Array) -> jax.Array:
+        def at(a: jax.Array, point: jax.Array) -> jax.Array:
+            def u(x: jax.Array, t: jax.Array) -> jax.Array:
+                return network(a, jnp.stack([x, t])[None])[0]
+
+            u_x = jax.grad(u)
+            x, t = point
+            u_t, u_xx = jax.grad(u, 1)(x, t), jax.grad(u_x)(x, t)
+            return u_t + u(x, t) * u_x(x, t) - self.viscosity * u_xx
+
+        return jax.vmap(jax.vmap(at, (None, 0)))(a, points)
+
+
+NESTED = {Advection: NestedAdvection, NavierStokes: NestedNavierStokes, Burgers: NestedBurgers}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,10 +115,10 @@ def gradients(config: Configuration, seed: int = 0) -> Any:
     task, key = config.task, jax.random.key(seed)
     initialise, apply = rwf.functional(lambda rngs: task.network(config.model, config.embedding, rngs))
     params, constants = initialise(key)
-    batch = task.batch({}, {}, key, jnp.int32(0))
+    batch = task.batch(task.items().shared, {}, key, jnp.int32(0))
 
     def loss(params: Any) -> jax.Array:
-        parts = task.loss(lambda x: apply(params, constants, x), batch)[1]
+        parts = task.loss(lambda *inputs: apply(params, constants, *inputs), batch)[1]
         return sum(value for name, value in parts.items() if name not in DATA_LOSSES)
 
     with jax.default_matmul_precision(config.trainer.precision):

@@ -45,6 +45,9 @@ class Burgers:
     def __post_init__(self) -> None:
         if self.batch_functions > self.functions:
             raise ValueError(f"batch_functions={self.batch_functions} exceeds functions={self.functions}")
+        between = 1 / (solver.SNAPSHOTS - 1) / self.time_step
+        if round(between) < 1 or abs(between - round(between)) > 1e-6:
+            raise ValueError(f"time_step={self.time_step} does not divide 0.01, the time between snapshots")
 
     def source(self) -> Source:
         """The generated functions, named by what determines them."""
@@ -88,9 +91,13 @@ class Burgers:
         x = jnp.arange(self.sensors) / self.sensors
         start = jnp.stack([x, jnp.zeros_like(x)], axis=1)
         error = jnp.mean((network(initial[:, None], start) - initial) ** 2)
-        inside = jnp.mean(residual(network, initial[:, None], points, self.viscosity) ** 2)
+        inside = jnp.mean(self.residual(network, initial[:, None], points) ** 2)
         total = self.initial_weight * error + self.residual_weight * inside
         return total, {"initial": error, "residual": inside}
+
+    def residual(self, network: Network, a: jax.Array, points: jax.Array) -> jax.Array:
+        """`residual` with this task's viscosity."""
+        return residual(network, a, points, self.viscosity)
 
     def evaluate(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
         """Relative L2 error over the test functions: mean and standard deviation."""
