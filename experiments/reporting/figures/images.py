@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
 from experiments.reporting.metrics import Metric, metric_named
+from experiments.surface_view import shaded
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,23 @@ class Picture:
 
 
 def comparison(
-    groups: Mapping[str, Drawn], metric: str = "psnr", items: int = 3, views: bool = False
+    groups: Mapping[str, Drawn],
+    metric: str = "psnr",
+    items: int = 3,
+    views: bool = False,
+    surfaces: bool = False,
 ) -> Figure:
     """One row per item: the truth, then the prediction of each parameterization with its metric.
 
     Reads the arrays "truth" and "prediction", (items, height, width) or (items, height, width, 3), floats
     in [0, 1] or 8-bit, of the lowest seed. With `views`, both hold several views of a single item, (1, views,
-    height, width, 3): a row is a view, and its PSNR is computed from the arrays. `items` is the largest
-    number of rows per group.
+    height, width, 3): a row is a view, and its PSNR is computed from the arrays. With `surfaces`, they are the
+    packed bits of a grid's cells inside a shape, (items, n, n, n / 8), and a shaded view of it is shown. `items`
+    is the largest number of rows per group.
     """
     rows = [(drawn, row) for drawn in groups.values() for row in _rows(drawn, metric, items, views)]
+    if surfaces:
+        rows = [(drawn, (_surface(truth), _surfaces(pictures))) for drawn, (truth, pictures) in rows]
     names = next(iter(groups.values())).group.parameterizations
     columns = 1 + len(names)
     size = (style.PAGE, 0.5 + len(rows) * (style.PAGE / columns + 0.14))
@@ -78,6 +86,14 @@ def _view(run: Run | None, truth: np.ndarray, n: int) -> Picture:
     array = run.predictions["prediction"][0][n]
     error = np.mean((_unit(array) - _unit(truth)) ** 2)
     return Picture(array, float(-10 * np.log10(error)) if np.isfinite(error) and error > 0 else None)
+
+
+def _surface(bits: np.ndarray | None) -> np.ndarray | None:
+    return None if bits is None else shaded(np.unpackbits(bits, axis=-1).astype(bool))
+
+
+def _surfaces(pictures: Sequence[Picture]) -> list[Picture]:
+    return [replace(picture, array=_surface(picture.array)) for picture in pictures]
 
 
 def _unit(array: np.ndarray) -> np.ndarray:

@@ -99,13 +99,17 @@ def synthetic_arrays(cell, seed):
     rng = np.random.default_rng(seed)
     level = STANDARD.get(cell.parameterization, 0.5)
     axis = np.linspace(0, 1, 33)
-    if cell.experiment.startswith(("image", "ct", "nerf", "shape")):
+    if cell.experiment.startswith("shape"):
+        x, y, z = (np.mgrid[:16, :16, :16] + 0.5) / 16 - 0.5
+        inside = [x**2 + 2 * y**2 + z**2 < radius**2 for radius in (0.4, 0.4 * (1 - level / 4))]
+        truth, smaller = (np.packbits(ball, axis=-1)[None] for ball in inside)
+        return {"truth": truth, "prediction": smaller}
+    if cell.experiment.startswith(("image", "ct", "nerf")):
         v, u = np.meshgrid(np.linspace(0, 1, 48), np.linspace(0, 1, 48), indexing="ij")
         gray = 0.5 + 0.5 * np.sin(np.array([9, 15, 23])[:, None, None] * (u + v**2))
         if cell.experiment.startswith(("image", "nerf")):
             gray = np.stack([gray, 1 - gray, 0 * gray + u], axis=-1)
         truth = gray[None] if cell.experiment.startswith("nerf") else gray
-        truth = truth[:1] if cell.experiment.startswith("shape") else truth
         noisy = np.clip(truth + 0.3 * level * rng.normal(size=truth.shape), 0, 1)
         return {"truth": np.uint8(255 * truth), "prediction": np.uint8(255 * noisy)}
     if cell.experiment == "regression_1d":

@@ -100,6 +100,16 @@ def test_views_of_a_scene_carry_their_own_psnr(drawn):
     assert axes[2, 4].get_xlabel() == f"{-10 * np.log10(np.mean((truth - rwf) ** 2)):.2f} dB"
 
 
+def test_shapes_are_shown_as_shaded_surfaces(drawn):
+    figure, _ = drawn("figure_13")
+    axes = np.array(panels(figure)).reshape(2, 5)
+    truth, plain, rwf = (np.asarray(axes[0, n].images[0].get_array()) for n in (0, 1, 4))
+    covered = [np.mean(picture < 1) for picture in (truth, plain, rwf)]  # the background is white
+    np.testing.assert_allclose(covered[0], np.pi * 0.4**2 * 0.73 / 1.08**2, rtol=0.08)
+    assert covered[1] < 0.9 * covered[0] < 0.95 * covered[0] < covered[2] <= covered[0]
+    assert axes[0, 4].get_xlabel() == "0.988" and axes[1, 0].get_ylabel() == "Armadillo"
+
+
 def test_field_comparison_has_errors_and_bands_over_seeds(drawn):
     figure, _ = drawn("figure_3")
     *fields, errors = panels(figure)
