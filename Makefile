@@ -9,7 +9,7 @@ comma := ,
 OPTIONS := $(if $(PROFILE),--profile $(PROFILE)) $(if $(SEEDS),--set seeds=$(SEEDS)) $(if $(TRACKING),--tracking $(TRACKING)) $(ARGS)
 REPRODUCE := $(RUN) -m experiments.reproduce $(OPTIONS)
 # The figures drawn from the very runs of Table 1.
-TABLE1 := table_1 figure_3 figure_4 figure_5 figure_7 figure_8 figure_19 figure_20 figure_21
+TABLE1 := table_1 $(foreach n,3 4 5 7 8 10 11 13 14 15 19 20 21,figure_$(n))
 
 .DEFAULT_GOAL := help
 .PHONY: help reproduce-table1 reproduce plan-table1 data test test-all lint format benchmark readme setup clean
