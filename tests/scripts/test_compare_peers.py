@@ -1,4 +1,4 @@
-"""The side of `scripts.compare_peers` that needs no other library; the losses are compared at each measurement."""
+"""What `scripts.compare_peers` fixes, refuses and, where DeepXDE is installed, computes alike."""
 
 import dataclasses
 import importlib.util
