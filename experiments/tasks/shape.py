@@ -45,7 +45,7 @@ class Shape:
         return _surface(self.mesh, self.real_data).source
 
     def items(self) -> Data:
-        """One item. `shared`: points (n, 3) and labels (n,) of the pool and the test sets, the grid's labels."""
+        """One item. `shared`: `points` (n, 3) and `inside` (n,) of `pool`, `near` and `uniform`; `box`; `grid`."""
         mesh = _surface(self.mesh, self.real_data)
         labelled = {
             "pool": occupancy.training_pool(mesh, self.pool),
@@ -55,7 +55,8 @@ class Shape:
         shared: dict[str, Any] = {
             name: {"points": part.points, "inside": part.inside} for name, part in labelled.items()
         }
-        return Data({}, (self.mesh,), {**shared, "grid": grid_labels(mesh, self.resolution)})
+        box = np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)]).astype(np.float32)
+        return Data({}, (self.mesh,), {**shared, "box": box, "grid": grid_labels(mesh, self.resolution)})
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From (x, y, z) to one logit."""
@@ -82,14 +83,17 @@ class Shape:
     def predict(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
         """`truth` and `prediction`: inside or not at the centres of a grid's cells, axes x, y, z.
 
-        Bits, packed along z: uint8 (resolution, resolution, resolution / 8).
+        Bits, packed along z: uint8 (resolution, resolution, resolution / 8). Cells beyond the mesh's bounding
+        box, where the network is never trained and returns anything, count as outside.
         """
+        lower, upper = shared["box"]
         axis = jnp.asarray(cell_centres(self.resolution))
         plane = jnp.stack(jnp.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
 
         def slab(x: jax.Array) -> jax.Array:
             points = jnp.concatenate([jnp.full((len(plane), 1), x), plane], axis=1)
             inside = in_blocks(network, points)[..., 0] > 0
+            inside &= jnp.all((points >= lower) & (points <= upper), axis=1)
             return jnp.packbits(inside.reshape(len(axis), len(axis)), axis=-1)
 
         return {"truth": shared["grid"], "prediction": jax.lax.map(slab, axis)}

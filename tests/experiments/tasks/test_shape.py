@@ -95,10 +95,16 @@ def test_the_grid_is_a_cell_by_cell_record_of_the_shape(sphere):
     np.testing.assert_array_equal(truth, (x - 0.5) ** 2 + (y - 0.5) ** 2 + (z - 0.5) ** 2 < RADIUS**2)
     task = Shape("dragon", resolution=16)
     centre = (0.3, 0.45, 0.6)  # different along each axis
-    found = task.predict(ball(0.2, centre), {"grid": jnp.asarray(np.packbits(truth, axis=-1))}, {})
+    shared = {"grid": jnp.asarray(np.packbits(truth, axis=-1)), "box": jnp.array([[0.0] * 3, [1.0] * 3])}
+    found = task.predict(ball(0.2, centre), shared, {})
     expected = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 + (z - centre[2]) ** 2 < 0.2**2
     np.testing.assert_array_equal(np.unpackbits(found["prediction"], axis=-1), expected)
     np.testing.assert_array_equal(np.unpackbits(found["truth"], axis=-1), truth)
+    shared["box"] = jnp.array([[0.0] * 3, [0.4, 1.0, 0.5]])  # nothing is learned beyond the mesh's box
+    found = task.predict(ball(0.2, centre), shared, {})
+    np.testing.assert_array_equal(
+        np.unpackbits(found["prediction"], axis=-1), expected & (x < 0.4) & (z < 0.5)
+    )
 
 
 def test_training_lowers_the_loss(sphere, tmp_path):
