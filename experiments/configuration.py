@@ -31,7 +31,13 @@ from omegaconf.errors import OmegaConfBaseException
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 NUMERIC_NODES = ("task", "model", "embedding", "parameterization", "optimizer", "trainer")
 NODES = (*NUMERIC_NODES, "execution", "tracking")
-CELL_GROUPS = ("experiment", "parameterization", "embedding", "model", "profile")  # a result's cell names them
+CELL_GROUPS = (
+    "experiment",
+    "parameterization",
+    "embedding",
+    "model",
+    "profile",
+)  # a result's cell names them
 WITHOUT_EFFECT = ("tracking", "execution", "runs", "seed", "seeds")  # on what a cell is
 
 

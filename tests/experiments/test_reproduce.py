@@ -27,7 +27,16 @@ def options(runs: Path) -> list[str]:
 
 
 def reproduce(folder: Path, *words: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "experiments.reproduce", *words, "--profile", "smoke", "--tracking", "none"]
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.reproduce",
+        *words,
+        "--profile",
+        "smoke",
+        "--tracking",
+        "none",
+    ]
     command += ["--runs", str(folder / "runs"), "--results", str(folder / "results")]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
@@ -115,7 +124,16 @@ def test_a_failing_cell_and_a_dying_worker_do_not_stop_the_others(tmp_path):
 
 
 def test_an_interrupted_reproduction_goes_on(tmp_path):
-    command = [sys.executable, "-m", "experiments.reproduce", "table_6", "--profile", "smoke", "--tracking", "none"]
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.reproduce",
+        "table_6",
+        "--profile",
+        "smoke",
+        "--tracking",
+        "none",
+    ]
     command += ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
