@@ -14,9 +14,7 @@ from omegaconf import DictConfig
 from experiments.configuration import CONFIGS, ConfigError, check_network, configure, group_options
 from experiments.multirun import expand
 
-GROUPS = (
-    "experiment", "parameterization", "embedding", "model", "optimizer", "profile", "tracking",
-)  # fmt: skip
+GROUPS = ("parameterization", "embedding", "model", "strategy", "optimizer", "profile", "tracking")
 
 
 def train_one(overrides: Sequence[str]) -> float:
@@ -58,7 +56,7 @@ def usage() -> str:
         about = yaml.safe_load((CONFIGS / "experiment" / f"{name}.yaml").read_text()).get("about", {})
         lines.append(f"  {name:24}{about.get('title', '')}")
     lines += ["", "groups (GROUP=OPTION):"]
-    for group in GROUPS[1:]:
+    for group in GROUPS:
         lines.append(f"  {group:24}{', '.join(group_options(group))}")
     lines += [
         "",

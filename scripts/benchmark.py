@@ -3,6 +3,7 @@
     python -m scripts.benchmark image_natural regression_1d [--profile paper] [--rounds 5] [key=value ...]
 
 One process, one member, interleaved rounds, medians; the overhead over Plain is taken round by round.
+With --derivatives, instead: a `Jet` against nested `jax.grad` and `jax.hessian`, for the experiments that have both.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from statistics import median
 
 from experiments.configuration import ConfigError, configure, group_options
+from experiments.derivative_paths import EXPERIMENTS as DIFFERENTIAL
+from experiments.derivative_paths import table as derivative_table
 from experiments.files import write_json
 from experiments.records import provenance
 from experiments.timing import interleaved, overheads, stepper
@@ -25,28 +28,52 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.benchmark", description=__doc__.split("\n")[0])
     parser.add_argument("words", nargs="*", metavar="EXPERIMENT|KEY=VALUE")
     parser.add_argument("--profile", default="paper", choices=group_options("profile"))
+    parser.add_argument("--derivatives", action="store_true", help="compare derivative paths instead")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
         "--seconds", type=float, default=2.0, help="of each parameterization in a round, about"
     )
     parser.add_argument("--output", type=Path, help="a JSON file for the numbers")
     options = parser.parse_args()
-    experiments = [word for word in options.words if "=" not in word] or group_options("experiment")
+    experiments = [word for word in options.words if "=" not in word]
     settings = [word for word in options.words if "=" in word]
+    try:
+        numbers = (
+            paths(experiments, settings, options)
+            if options.derivatives
+            else rates(experiments, settings, options)
+        )
+    except ConfigError as error:
+        print(f"config error: {error}", file=sys.stderr)
+        return 2
+    if options.output:
+        write_json(options.output, numbers)
+    return 0
+
+
+def paths(experiments: list[str], settings: list[str], options: argparse.Namespace) -> dict:
+    """Print the comparison of derivative paths; return its numbers."""
+    chosen = experiments or list(DIFFERENTIAL)
+    return derivative_table(chosen, options.profile, options.rounds, options.seconds, settings)
+
+
+def rates(experiments: list[str], settings: list[str], options: argparse.Namespace) -> dict:
+    """Print the table of training speeds; return its numbers. Raises ConfigError where nothing could be measured."""
     facts = provenance()
     print(f"training iterations per second, profile={options.profile}, {facts['device_name']}")
     print(f"{'experiment':24}" + "".join(f"{name:>10}" for name in COLUMNS) + "   overhead of AA, WN, RWF")
-    measured = {}
-    for experiment in experiments:
+    measured, problem = {}, None
+    for experiment in experiments or group_options("experiment"):
         try:
             line, measured[experiment] = measure(experiment, settings, options)
         except ConfigError as error:
             print(f"{experiment:24}not measured: {error}")
+            problem = error
             continue
         print(line, flush=True)
-    if options.output:
-        write_json(options.output, {"profile": options.profile, **facts, "iterations_per_second": measured})
-    return 0 if measured else 1
+    if problem is not None and not measured:
+        raise problem
+    return {"profile": options.profile, **facts, "iterations_per_second": measured}
 
 
 def measure(experiment: str, settings: list[str], options: argparse.Namespace) -> tuple[str, dict]:
