@@ -133,11 +133,16 @@ def nested(config: Configuration) -> dict[str, Configuration]:
 
 
 def gradients(config: Configuration, seed: int = 0) -> Any:
-    """Gradient of the summed residual losses with respect to the effective parameters, at initialisation."""
+    """Gradient of the summed residual losses with respect to the effective parameters, at initialisation.
+
+    Of the first of `trainer.microbatches` parts of the batch, as much as a training step holds at a time.
+    """
     task, key = config.task, jax.random.key(seed)
     initialise, apply = rwf.functional(lambda rngs: task.network(config.model, config.embedding, rngs))
     params, constants = initialise(key)
     batch = task.batch(task.items().shared, {}, key, jnp.int32(0))
+    pieces = config.trainer.microbatches
+    batch = jax.tree.map(lambda leaf: leaf[: len(leaf) // pieces] if leaf.ndim else leaf, batch)
 
     def loss(params: Any) -> jax.Array:
         parts = task.loss(lambda *inputs: apply(params, constants, *inputs), batch)[1]
