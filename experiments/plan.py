@@ -72,22 +72,31 @@ def _planned(cell: Cell, words: list[str], config: Configuration) -> Planned:
     )
 
 
-def estimated_seconds(
-    todo: Sequence[Planned], known: Iterable[Row], profile: str, workers: int
-) -> float | None:
-    """Wall time of `todo` on `workers` cores, from the seconds of earlier rows of the same experiments.
+def expected_seconds(todo: Sequence[Planned], known: Iterable[Row], profile: str) -> list[float | None]:
+    """Seconds of each run of `todo`: the median of earlier rows of its experiment at this profile and device.
 
-    None where some experiment was never run on this kind of device at this profile.
+    None for an experiment that has no such row.
     """
     device = jax.default_backend()
     seconds: dict[str, list[float]] = defaultdict(list)
     for row in known:
         if row.profile == profile and row.device == device:
             seconds[row.experiment].append(row.seconds)
-    if any(not seconds[run.cell.experiment] for run in todo):
+    times = {name: median(values) for name, values in seconds.items()}
+    return [times.get(run.cell.experiment) for run in todo]
+
+
+def estimated_seconds(times: Sequence[float | None], workers: int) -> float | None:
+    """Wall time of runs that take `times` each, on `workers` cores; None where one is unknown."""
+    if None in times:
         return None
-    costs = [median(seconds[run.cell.experiment]) for run in todo]
-    return max(sum(costs) / workers, max(costs, default=0.0))
+    return max(sum(times) / workers, max(times, default=0.0))
+
+
+def longest_first(todo: Sequence[Planned], times: Sequence[float | None]) -> list[Planned]:
+    """`todo` in the order that keeps all cores busy to the end; runs of unknown length come first."""
+    order = sorted(range(len(todo)), key=lambda n: float("-inf") if times[n] is None else -times[n])
+    return [todo[n] for n in order]
 
 
 def describe(planned: Sequence[Planned], absent: Sequence[Cell], estimate: float | None) -> str:

@@ -20,7 +20,7 @@ from experiments.configuration import ConfigError, group_options
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns 0 when everything asked for ran and was rendered."""
     options = _parser().parse_args(arguments)
-    from experiments.plan import describe, estimated_seconds, plan
+    from experiments.plan import describe, estimated_seconds, expected_seconds, longest_first, plan
     from experiments.records import read_results, read_runs
     from experiments.reporting.targets import load_target
     from experiments.workers import cores
@@ -37,10 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     todo = [run for run in planned if run.rows is None]
     earlier = [*read_results(options.results), *read_runs(options.runs)]
     print(f"{', '.join(options.targets)} at profile={profile}, {workers} worker{'s' * (workers > 1)}")
-    print(describe(planned, absent, estimated_seconds(todo, earlier, profile, workers)), flush=True)
+    times = expected_seconds(todo, earlier, profile)
+    print(describe(planned, absent, estimated_seconds(times, workers)), flush=True)
     if options.dry_run:
         return 0
-    failed = run_all(planned, todo, workers, options)
+    try:
+        failed = run_all(planned, longest_first(todo, times), workers, options)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        return 130
     return finish(targets, planned, failed, options, profile)
 
 
@@ -95,8 +100,7 @@ def run_all(planned: Sequence, todo: Sequence, workers: int, options: argparse.N
         screen.show(run, message)
 
     if todo:
-        longest_first = sorted(todo, key=lambda run: -run.steps)
-        work(longest_first, workers, on_cpu(), options.runs / "logs", report)
+        work(todo, workers, on_cpu(), options.runs / "logs", report)
     screen.close()
     return failed
 

@@ -179,14 +179,15 @@ class GroupRun:
             spent = time.perf_counter() - begun
             step, seconds, pace = step + count, seconds + spent, count / max(spent, 1e-9)
             news = {"step": step, "steps": trainer.steps, "group": self.group.index, "groups": self.groups}
-            if step % trainer.record_every == 0 or step == trainer.steps:
+            lost = bool((diverged[: self.group.real] >= 0).all())
+            if step % trainer.record_every == 0 or step == trainer.steps or lost:
                 recorded = (step - 1) % trainer.record_every + 1
                 entries = self._entries(state, step, seconds, recorded)
                 self.history.add(entries)
                 news["entries"] = entries
                 state["sums"] = jax.tree.map(_zeroed, state["sums"])
             self.listen(news)
-            if (diverged[: self.group.real] >= 0).all():
+            if lost:
                 break
             if step < trainer.steps and time.monotonic() - saved > execution.checkpoint_seconds:
                 self._checkpoint(state, step, seconds)

@@ -71,6 +71,7 @@ def test_a_tracker_that_fails_is_left_alone_after_one_warning():
     assert broken.calls == 1
 
 
+@pytest.mark.slow
 def test_online_without_a_server_warns_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
