@@ -84,7 +84,8 @@ def _errors(panel: Axes, runs: dict[str, Sequence[Run]], metric: str) -> None:
     described = metric_named(metric)
     if style.curves(panel, runs, metric, described.scale):
         style.logarithmic(panel)
-        panel.set(xlabel="iteration", ylabel=f"{described.label} ({described.unit})")
+        panel.set_ylabel(f"{described.label} ({described.unit})")
+        style.iterations(panel)
         panel.grid(True)
         panel.legend()
     panel.set_title("error during training")

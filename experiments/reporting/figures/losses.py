@@ -20,7 +20,8 @@ def convergence(groups: Mapping[str, Drawn], quantity: str = "loss") -> Figure:
     for panel, drawn in zip(panels[0], groups.values(), strict=True):
         runs = {name: drawn.of(name) for name in drawn.group.parameterizations}
         if style.curves(panel, runs, quantity, metric.scale if metric else 1.0):
-            panel.set(xlabel="iteration", yscale="log" if metric is None or metric.ratio else "linear")
+            panel.set_yscale("log" if metric is None or metric.ratio else "linear")
+            style.iterations(panel)
             panel.grid(True)
         panel.set_title(drawn.group.label)
     first = next((panel for panel in panels[0] if panel.has_data()), None)

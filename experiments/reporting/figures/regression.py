@@ -37,7 +37,7 @@ def panels(groups: Mapping[str, Drawn]) -> Figure:
     _spectrum(below[2], runs)
     handles, labels = below[0].get_legend_handles_labels()
     if handles:
-        below[0].legend(handles, labels, loc="best")
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
     return figure
 
 
@@ -57,7 +57,8 @@ def _prediction(axes: Axes, runs: Sequence[Run], name: str) -> None:
 
 def _curves(axes: Axes, runs: dict[str, Sequence[Run]], quantity: str, label: str, scale: str) -> None:
     if style.curves(axes, runs, quantity):
-        axes.set(yscale=scale, xlabel="iteration")
+        axes.set_yscale(scale)
+        style.iterations(axes)
         axes.grid(True)
     axes.set_title(label)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from experiments.reporting.loading import Run
 from experiments.reporting.metrics import CONTROL, CONTROL_LABEL, PARAMETERIZATIONS
@@ -123,3 +123,10 @@ def curves(axes: Axes, groups: dict[str, Sequence[Run]], quantity: str, scale: f
     if not drawn:
         pending(axes)
     return drawn
+
+
+def iterations(axes: Axes) -> None:
+    """Make the x-axis one of training iterations: its label, and ticks such as 20k."""
+    axes.set_xlabel("iteration")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
