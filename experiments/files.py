@@ -77,6 +77,14 @@ def arrays_checksum(arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
+def choices_checksum(choices: Mapping) -> str:
+    """SHA-256 of what determines generated data (JSON values), independent of the order of keys.
+
+    Generated arrays are named by this rather than by their content, whose last bits depend on the machine.
+    """
+    return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()
+
+
 def save_arrays(path: Path, arrays: Arrays) -> str:
     """Write `arrays` to `path` as npz, atomically, their checksum inside; return that checksum."""
     checksum = arrays_checksum(arrays)
@@ -117,7 +125,7 @@ def cached_arrays(
     hash. Processes that ask at once wait for one writer; a damaged file is built again, never read.
     Returns the arrays and their checksum.
     """
-    key = hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:16]
+    key = choices_checksum(choices)[:16]
     path = cache_folder() / f"{name}-{key}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):

@@ -8,8 +8,6 @@ and two different ones never share a folder.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from experiments import members
 from experiments.configuration import ConfigError, Configuration, check_network
-from experiments.files import cache_folder, save_arrays, write_json, write_text
+from experiments.files import cache_folder, choices_checksum, save_arrays, write_json, write_text
 from experiments.records import PROTOCOL, Row, provenance, read_result
 from experiments.task import Source
 from experiments.trainer import Outcome, Trained, train
@@ -31,7 +29,7 @@ from experiments.trainer import Outcome, Trained, train
 def identity(config: Configuration, source: Source) -> str:
     """The run's id: its choices in words, then a hash of the choices, the data and the protocol version."""
     facts = {"choices": config.choices, "data": source.checksum, "protocol": PROTOCOL}
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
+    digest = choices_checksum(facts)[:10]
     seeds = f"s{config.root.seed}" + (f"x{config.root.seeds}" if config.root.seeds > 1 else "")
     names = (config.parameterization_name, config.embedding_name, config.model_name)
     return "-".join((*names, config.profile, seeds, digest))

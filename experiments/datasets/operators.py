@@ -6,15 +6,13 @@ from its choices alone, so that its checksum is known before anything is solved.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from experiments.datasets.local import check_shape
-from experiments.files import cached_arrays
+from experiments.files import cached_arrays, choices_checksum
 from experiments.solvers import burgers as burgers_solver
 from experiments.solvers import darcy as darcy_solver
 from experiments.solvers import diffusion_reaction as dr
@@ -26,7 +24,7 @@ Arrays = dict[str, np.ndarray]
 def generated(name: str, choices: Mapping[str, Any]) -> Source:
     """The source of generated data: `choices` is all that determines it, the solver's version included."""
     facts = {"name": name, **choices}
-    return Source(name, hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest())
+    return Source(name, choices_checksum(facts))
 
 
 def diffusion_reaction(

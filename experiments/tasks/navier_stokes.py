@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -16,6 +14,7 @@ from flax import nnx
 
 import rwf
 from experiments.evaluation import in_blocks, relative_l2
+from experiments.files import choices_checksum
 from experiments.solvers import cavity
 from experiments.task import Data, Network, Source
 from experiments.tasks.strategies import Causal, PositiveInt, Strategy
@@ -56,7 +55,7 @@ class NavierStokes:
     def source(self) -> Source:
         """The reference solution, named by what determines it."""
         choices = {"reynolds": self.reynolds, "elements": self.elements, "version": cavity.VERSION}
-        checksum = hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()
+        checksum = choices_checksum(choices)
         return Source(f"cavity reference, Re={self.reynolds:g}", checksum)
 
     def items(self) -> Data:

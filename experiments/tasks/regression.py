@@ -15,7 +15,7 @@ from flax import nnx
 
 from experiments.datasets import random_fields
 from experiments.evaluation import relative_l2
-from experiments.files import arrays_checksum
+from experiments.files import choices_checksum
 from experiments.task import Data, Network, Source
 from rwf import analysis
 
@@ -33,9 +33,9 @@ class Regression1D:
     target_seed: Annotated[int, Ge(0)] = 0
 
     def source(self) -> Source:
-        """The generated target."""
-        checksum = arrays_checksum({"y": _target(self)})
-        return Source(f"Gaussian random field, sample {self.target_seed}", checksum)
+        """The generated target, named by what determines it: its last bits depend on the linear algebra at hand."""
+        choices = {"points": self.points, "length_scale": self.length_scale, "seed": self.target_seed}
+        return Source(f"Gaussian random field, sample {self.target_seed}", choices_checksum(choices))
 
     def items(self) -> Data:
         """One item: x and y, each (points, 1)."""
