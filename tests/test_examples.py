@@ -15,10 +15,9 @@ EXAMPLES = sorted(path.name for path in FOLDER.glob("*.py"))
 @pytest.fixture(autouse=True)
 def compile_quickly():
     """These programs run for less time than it takes to optimise them."""
-    before = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", True)
     yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def test_there_are_three():
