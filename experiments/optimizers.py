@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from annotated_types import Ge, Gt, Le
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam with the learning rate of `schedule`; `scale` multiplies it throughout.
+    """Adam with the learning rate of `schedule`; e^`log_scale` multiplies it throughout.
 
     `learning_rate` is reached after `warmup_steps` (linearly from 0) and then decays as
     learning_rate * decay_rate^(t / decay_steps), t counted from the end of the warm-up.
@@ -24,16 +25,16 @@ class Adam:
     b1: Annotated[float, Ge(0), Le(1)] = 0.9
     b2: Annotated[float, Ge(0), Le(1)] = 0.999
     eps: Annotated[float, Gt(0)] = 1e-8
-    scale: Annotated[float, Gt(0)] = 1.0
+    log_scale: Annotated[float, Ge(-10), Le(10)] = 0.0  # the control plain_lr sets it to the mean of RWF
 
     def schedule(self) -> optax.Schedule:
         """The learning rate as a function of the step, counted from 0."""
-        peak = self.learning_rate * self.scale
-        decay = optax.exponential_decay(peak, self.decay_steps, self.decay_rate, staircase=False)
-        if not self.warmup_steps:
-            return decay
-        warmup = optax.linear_schedule(0.0, peak, self.warmup_steps)
-        return optax.join_schedules([warmup, decay], [self.warmup_steps])
+        factor = math.exp(self.log_scale)
+        rate = optax.exponential_decay(self.learning_rate, self.decay_steps, self.decay_rate, staircase=False)
+        if self.warmup_steps:
+            warmup = optax.linear_schedule(0.0, self.learning_rate, self.warmup_steps)
+            rate = optax.join_schedules([warmup, rate], [self.warmup_steps])
+        return lambda step: factor * rate(step)
 
     def transformation(self) -> optax.GradientTransformation:
         """The optax transformation."""

@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     from experiments.plan import describe, estimated_seconds, expected_seconds, longest_first, plan
     from experiments.records import read_results, read_runs
+    from experiments.reporting.specs import table_spec
     from experiments.reporting.targets import load_target
     from experiments.workers import cores
 
@@ -29,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         targets = [load_target(name) for name in dict.fromkeys(options.targets)]
         profile = options.profile or hardware_profile()
         words = [*options.overrides, f"runs={options.runs}", f"tracking={options.tracking}"]
-        planned, absent = plan([c for target in targets for c in target.cells], profile, words)
+        cells = [cell for target in targets for cell in target.cells]
+        if options.control:  # figures have no text and no control
+            cells += [c for target in targets if target.text for c in table_spec(target.name).controls]
+        planned, absent = plan(cells, profile, words)
     except (ConfigError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -59,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--profile", choices=group_options("profile"), help="default: paper on a GPU, else quick"
     )
+    parser.add_argument("--control", action="store_true",
+                        help="a fifth column in tables: Plain with learning rate times e^mean")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     parser.add_argument("--workers", type=int, help="processes; default: one per core on CPU, one on a GPU")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs")

@@ -11,6 +11,7 @@ from rwf.factorization import Factored, compose, factorize, is_dense
 from rwf.functional import Constant, functional
 from rwf.jets import Jet
 from rwf.layers import Dense
+from rwf.layouts import EQUINOX, FLAX, HAIKU, Layout
 from rwf.parameterizations import (
     RWF,
     AdaptiveActivation,
@@ -25,6 +26,9 @@ from rwf.wrapper import Reparameterized
 __version__ = "0.1.0"
 
 __all__ = [
+    "EQUINOX",
+    "FLAX",
+    "HAIKU",
     "RWF",
     "AdaptiveActivation",
     "Constant",
@@ -32,6 +36,7 @@ __all__ = [
     "Factored",
     "Jet",
     "LayerwiseAdaptiveActivation",
+    "Layout",
     "Parameterization",
     "Plain",
     "RWFLogScale",

@@ -8,18 +8,19 @@ import jax
 import jax.numpy as jnp
 
 from rwf.factorization import compose
+from rwf.layouts import FLAX, Layout, plain_path
 from rwf.typing import Array, Float, PyTree
 
 
-def relative_weight_change(factors: PyTree, initial: PyTree) -> Float[Array, ""]:
+def relative_weight_change(factors: PyTree, initial: PyTree, layout: Layout = FLAX) -> Float[Array, ""]:
     """|W - W_0| / |W_0|, the norms over all effective kernels of the network together (figure 2).
 
-    Both arguments are trees of factors, composed here, or of plain parameters. Biases do not count.
-    Raises ValueError where there is no kernel.
+    Both trees are of factors, composed here, or of plain parameters, whose kernels have the name that
+    `layout` says. Biases do not count. Raises ValueError where there is no kernel.
     """
-    kernels, initial_kernels = _kernels(factors), _kernels(initial)
+    kernels, initial_kernels = _kernels(factors, layout), _kernels(initial, layout)
     if not initial_kernels:
-        raise ValueError("there is no array named 'kernel' in these parameters")
+        raise ValueError(f"there is no array named '{layout.kernel}' in these parameters")
     change = sum(jnp.sum(jnp.square(w - w_0)) for w, w_0 in zip(kernels, initial_kernels, strict=True))
     return jnp.sqrt(change / sum(jnp.sum(jnp.square(w_0)) for w_0 in initial_kernels))
 
@@ -52,6 +53,6 @@ def ntk_spectrum(kernel: Float[Array, "n n"]) -> Float[Array, " n"]:
     return jnp.linalg.eigvalsh(kernel)[::-1]
 
 
-def _kernels(factors: PyTree) -> list[Array]:
+def _kernels(factors: PyTree, layout: Layout) -> list[Array]:
     leaves = jax.tree_util.tree_leaves_with_path(compose(factors))
-    return [leaf for path, leaf in leaves if getattr(path[-1], "key", None) == "kernel"]
+    return [leaf for path, leaf in leaves if plain_path(path)[-1:] == (layout.kernel,)]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from rwf.layouts import FLAX, Layout, is_array, plain_path
 from rwf.parameterizations import Parameterization
 from rwf.typing import KeyArray, Layer, Path, PyTree
 
@@ -21,15 +21,16 @@ Where = Callable[[Path, Layer], bool]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Factored:
-    """One factorized layer: a pytree node that stands where the layer's dict stood.
+    """One factorized layer: a pytree node that stands where the layer stood.
 
-    `factors` are what is trained; `rest` is whatever else the layer's dict held, unchanged; the
-    parameterization is static, so that `compose` needs nothing but the tree.
+    `factors` are what is trained; `rest` is whatever else the layer held, unchanged; parameterization
+    and layout are static, so that `compose` needs nothing but the tree.
     """
 
     factors: dict[str, Any]  # arrays, or what a tree map makes of them
-    rest: dict[str, Any]
+    rest: Any
     parameterization: Parameterization = field(metadata={"static": True})
+    layout: Layout = field(default=FLAX, metadata={"static": True})
 
 
 def is_dense(path: Path, layer: Layer) -> bool:
@@ -38,14 +39,21 @@ def is_dense(path: Path, layer: Layer) -> bool:
 
 
 def factorize(
-    params: PyTree, parameterization: Parameterization, key: KeyArray, where: Where | None = None
+    params: PyTree,
+    parameterization: Parameterization,
+    key: KeyArray,
+    where: Where | None = None,
+    layout: Layout = FLAX,
 ) -> PyTree:
     """Replace the layers of `params` by their factors; the function they define stays the same.
 
-    `params` is any pytree of mappings, lists and tuples (Linen parameters, `nnx.to_pure_dict` of an NNX
-    state, plain dicts). A layer is a mapping with an array "kernel" whose last axis runs over the output
-    neurons, and optionally a "bias". `where(path, layer)` chooses layers, `path` being the tuple of keys
-    and indices that leads to one; without it, all dense layers (kernels of two axes) are chosen. Other
+    `params` is any pytree: Linen parameters, `nnx.to_pure_dict` of an NNX state, Haiku parameters, an
+    Equinox module, plain dicts. A layer is a node with an array "kernel" whose last axis runs over the
+    output neurons, and optionally a "bias"; `layout` says so for other names and orientations
+    (`rwf.HAIKU`, `rwf.EQUINOX`, or a `rwf.Layout` of one's own), which `compose` gives back. `where(path,
+    layer)` chooses layers: `path` is the tuple of keys and indices that leads to one, `layer` its dict, in
+    Flax's names and orientation whatever the layout. Without it, all dense layers (kernels of two axes) are
+    chosen; Equinox and PyTorch call the table of an embedding a weight of two axes too: leave it out. Other
     leaves stay as they are. The random key of a layer depends on `key` and its path alone.
 
     Returns a pytree of arrays that works under every JAX transformation and with optax. Raises ValueError
@@ -57,82 +65,65 @@ def factorize(
     ['bias', 's', 'v']
     >>> bool(jnp.allclose(compose(factors)["hidden"]["kernel"], 1.0))
     True
+    >>> factors = factorize({"linear": {"w": jnp.ones((2, 3))}}, RWF(), jax.random.key(0), layout=HAIKU)
+    >>> compose(factors)["linear"]["w"].shape
+    (2, 3)
     """
     chosen = is_dense if where is None else where
     seen: Counter[str] = Counter()
 
     def visit(key_path: tuple, node: Any) -> Any:
         path = plain_path(key_path)
-        if not _is_layer(node):
+        if not layout.is_layer(node):
             seen["other leaves"] += 1
             return node
-        if not _is_array(node["kernel"]) or not chosen(path, node):
-            seen[_describe(node)] += 1
+        layer = layout.read(node)
+        if not is_array(layer["kernel"]) or not chosen(path, layer):
+            seen[_describe(layer, layout)] += 1
             return node
         seen["chosen"] += 1
-        return _factorize_layer(path, node, parameterization, key)
+        trained, factors = _factorize_layer(path, layer, parameterization, key, layout)
+        return Factored(factors, layout.without(trained, node), parameterization, layout)
 
-    factors = jax.tree_util.tree_map_with_path(visit, params, is_leaf=_is_layer)
+    factors = jax.tree_util.tree_map_with_path(visit, params, is_leaf=layout.is_layer)
     if not seen["chosen"]:
         groups = ", ".join(f"{count} {name}" for name, count in sorted(seen.items())) or "an empty tree"
-        hint = "`where` chose none" if where is not None else "a dense layer has a 2-axis 'kernel'"
+        hint = "`where` chose none" if where is not None else f"a dense layer has a 2-axis '{layout.kernel}'"
         raise ValueError(f"nothing to factorize: found {groups}; {hint}")
     return factors
 
 
 def compose(factors: PyTree) -> PyTree:
-    """The effective kernels and biases: every `Factored` node of `factors` becomes a dict again."""
+    """The effective kernels and biases: every `Factored` node of `factors` becomes a layer again."""
 
     def visit(node: Any) -> Any:
         if not isinstance(node, Factored):
             return node
-        return {**node.parameterization.compose(node.factors), **node.rest}
+        return node.layout.write(node.parameterization.compose(node.factors), node.rest)
 
     return jax.tree.map(visit, factors, is_leaf=lambda node: isinstance(node, Factored))
 
 
-def plain_path(key_path: tuple) -> Path:
-    """A JAX key path as a tuple of names and indices.
-
-    >>> plain_path((jax.tree_util.DictKey("layers"), jax.tree_util.SequenceKey(0)))
-    ('layers', 0)
-    """
-    return tuple(_plain_key(entry) for entry in key_path)
-
-
-def _plain_key(entry: Any) -> str | int:
-    for attribute in ("key", "idx", "name"):
-        if hasattr(entry, attribute):
-            return getattr(entry, attribute)
-    return str(entry)
-
-
-def _is_layer(node: Any) -> bool:
-    return isinstance(node, Mapping) and "kernel" in node
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, (jax.Array, np.ndarray))  # tracers are jax.Arrays
-
-
-def _describe(layer: Layer) -> str:
+def _describe(layer: Layer, layout: Layout) -> str:
     kernel = layer["kernel"]
-    if _is_array(kernel):
-        return f"layers with a {jnp.ndim(kernel)}-axis kernel"
-    return f"layers with a kernel of type {type(kernel).__name__}"
+    if is_array(kernel):
+        return f"layers with a {jnp.ndim(kernel)}-axis {layout.kernel}"
+    return f"layers with a {layout.kernel} of type {type(kernel).__name__}"
 
 
-def _factorize_layer(path: Path, layer: Layer, parameterization: Parameterization, key: KeyArray) -> Factored:
+def _factorize_layer(
+    path: Path, layer: Layer, parameterization: Parameterization, key: KeyArray, layout: Layout
+) -> tuple[Layer, dict[str, Any]]:
+    """What of a layer is trained, and its factors."""
     name = "/".join(map(str, path)) or "(root)"
     trained = {part: layer[part] for part in ("kernel", "bias") if layer.get(part) is not None}
     for part, array in trained.items():
-        if not _is_array(array):
-            raise TypeError(f"layer {name}: {part} is a {type(array).__name__}, not an array")
+        if not is_array(array):
+            theirs = getattr(layout, part)
+            raise TypeError(f"layer {name}: {theirs} is a {type(array).__name__}, not an array")
     trained = {part: jnp.asarray(array) for part, array in trained.items()}
     layer_key = jax.random.fold_in(key, zlib.crc32(name.encode()))
     try:
-        factors = parameterization.factorize(trained, layer_key)
+        return trained, dict(parameterization.factorize(trained, layer_key))
     except ValueError as error:
         raise ValueError(f"layer {name}: {error}") from error
-    rest = {part: layer[part] for part in layer if part not in trained}
-    return Factored(dict(factors), rest, parameterization)

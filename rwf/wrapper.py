@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rwf.factorization import Factored, Where, factorize, plain_path
+from rwf.factorization import Factored, Where, factorize
+from rwf.layouts import plain_path
 from rwf.parameterizations import Parameterization
 from rwf.typing import Path
 

@@ -59,6 +59,11 @@ class TableSpec:
     spread: bool = True
     verdict: bool = True
 
+    @property
+    def controls(self) -> list[Cell]:
+        """The cells of the fifth column, which `experiments.reproduce --control` runs."""
+        return [line.control for line in self.rows]
+
 
 def names(kind: str = "") -> list[str]:
     """Names of the described tables and figures ("table" or "figure" for one kind), in the paper's order."""

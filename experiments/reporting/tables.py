@@ -18,6 +18,11 @@ from experiments.reporting.statistics import (
     verdict,
 )
 
+CONTROL_CAPTION = (
+    "The fifth column is a control that the paper lacks, where it was run: Plain with its learning rate "
+    "multiplied by e^μ, μ being the mean of RWF."
+)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -83,7 +88,8 @@ def build(spec: TableSpec, rows: Iterable[Row]) -> Table:
     with_control = any(CONTROL in line.entries for line in lines)
     footnotes = list(dict.fromkeys(_footnote(mark) for line in lines for mark in line.marks))
     columns = [*PARAMETERIZATIONS, *([CONTROL] if with_control else [])]
-    return Table(spec.name, spec.title, spec.caption, columns, lines, spec.spread, spec.verdict, footnotes)
+    caption = f"{spec.caption.strip()} {CONTROL_CAPTION}" if with_control else spec.caption
+    return Table(spec.name, spec.title, caption, columns, lines, spec.spread, spec.verdict, footnotes)
 
 
 def _line(line: Line, choice: selection.Choice, spec: TableSpec) -> TableLine:

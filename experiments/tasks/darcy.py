@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from annotated_types import Ge
 from flax import nnx
 
-import rwf
 from experiments.datasets import operators as datasets
 from experiments.solvers import darcy as solver
 from experiments.task import Data, Network, Source
@@ -93,10 +92,3 @@ class Darcy:
         grid = jnp.stack(jnp.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
         seen = jnp.log(coefficient) if self.log_input else coefficient
         return network(seen[:, None], grid).reshape(coefficient.shape)
-
-
-def convolutional_branch(
-    out_features: int, *, size: int, channels: Sequence[int], activation: str = "gelu", rngs: nnx.Rngs
-) -> nnx.Module:
-    """`rwf.models.CNN` for fields of `size` x `size` nodes, as the branch that `DeepONet` asks for."""
-    return rwf.models.CNN(size, out_features, channels=channels, activation=activation, rngs=rngs)

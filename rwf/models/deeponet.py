@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from flax import nnx
 
@@ -18,8 +19,8 @@ class DeepONet(nnx.Module):
 
     `sensors` is the number of values that describe an input function, `in_features` the number of
     coordinates of a point. Branch and trunk have `depth` weight matrices each, the last one linear, all
-    of `width` neurons, as in the code of Wang, Wang and Perdikaris (2021). `branch(width, rngs=rngs)`
-    makes another branch, for example `partial(CNN, 64)`, and then `sensors` is not used.
+    of `width` neurons, as in the code of Wang, Wang and Perdikaris (2021). `branch(out_features=width,
+    rngs=rngs)` makes another branch, for example `partial(CNN, size=64)`, and then `sensors` is not used.
     `embedding` is in front of the trunk.
 
     Called as `network(a, y)`. Leading axes broadcast: input functions a of shape (F, 1, sensors) with
@@ -43,7 +44,8 @@ class DeepONet(nnx.Module):
         check_positive(sensors=sensors, in_features=in_features, width=width)
         check_depth(depth)
         sizes = {"depth": depth - 1, "width": width, "activation": activation}
-        self.branch = MLP(sensors, width, **sizes, rngs=rngs) if branch is None else branch(width, rngs=rngs)
+        branch = partial(MLP, sensors, **sizes) if branch is None else branch
+        self.branch = branch(out_features=width, rngs=rngs)
         self.trunk = MLP(in_features, width, **sizes, embedding=embedding, rngs=rngs)
 
     def __call__(self, a: InputFunction, y: Coordinates | Jet) -> Array | Jet:

@@ -1,10 +1,12 @@
 """Every wrong configuration is one clear line; right ones become typed objects; columns differ in one thing."""
 
-import itertools
+import functools
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
 import rwf
@@ -12,11 +14,13 @@ from experiments.configuration import (
     NUMERIC_NODES,
     ConfigError,
     check_network,
+    compose_config,
     configure,
     flatten,
     group_options,
 )
 from experiments.multirun import expand
+from experiments.reporting.metrics import CONTROL
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ["experiment=image_natural", "profile=smoke", "tracking=none"]
@@ -29,7 +33,7 @@ COLUMNS = ("plain", "aa", "wn", "rwf")
     [
         (["experiment=image_natura"], ["experiment=image_natura", "did you mean image_natural?", "regression_1d"]),
         ([], ["experiment=NAME is missing", "image_natural"]),
-        ([*SMOKE, "parameterization=rfw"], ["parameterization=rfw", "did you mean rwf?", "aa, plain, rwf, wn"]),
+        ([*SMOKE, "parameterization=rfw"], ["parameterization=rfw", "did you mean rwf?", "plain_lr, rwf, wn"]),
         ([*SMOKE, "profile=papr"], ["profile=papr", "paper, quick, smoke"]),
         ([*SMOKE, "typo=3"], ["`typo`", "seed"]),
         ([*SMOKE, "+typo=3"], ["`typo`", "seed"]),
@@ -106,19 +110,48 @@ def test_the_variant_names_only_what_differs_from_the_named_experiment():
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_two_columns_of_a_table_differ_in_the_parameterization_alone(experiment):
-    for profile in ("paper", "quick"):
-        nodes = [
-            {n: c for n, c in _choices(experiment, profile, column).items() if n != "parameterization"}
-            for column in COLUMNS
-        ]
-        for left, right in itertools.pairwise(nodes):
-            assert left == right
+    plain, rwf, control = (composed(experiment, column) for column in ("plain", "rwf", CONTROL))
+    differ = {key for key in plain.keys() | rwf.keys() if plain.get(key) != rwf.get(key)}
+    assert {key.split(".")[0] for key in differ} == {"parameterization"}
+    differ = {key for key in plain.keys() | control.keys() if plain.get(key) != control.get(key)}
+    assert differ == {"optimizer.log_scale"}
+    assert control["optimizer.log_scale"] == rwf["parameterization.mean"]
 
 
-def _choices(experiment: str, profile: str, column: str) -> dict:
-    return dict(
-        configure([f"experiment={experiment}", f"profile={profile}", f"parameterization={column}"]).choices
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_column_sets_nothing_beside_its_own_node(column):
+    """So what holds for RWF in each experiment holds for the others; seen in the most intricate one."""
+    text = (ROOT / "configs" / "parameterization" / f"{column}.yaml").read_text()
+    assert "@package" not in text and "defaults:" not in text
+    nodes = [
+        {key: value for key, value in composed("image_text", name, "quick").items() if key[:5] != "param"}
+        for name in ("plain", column)
+    ]
+    assert nodes[0] == nodes[1]
+
+
+@functools.cache
+def composed(experiment: str, column: str, profile: str = "paper") -> dict:
+    """All that determines the numbers, with dotted keys."""
+    words = [f"experiment={experiment}", f"profile={profile}", f"parameterization={column}"]
+    config, _ = compose_config(words)
+    return flatten({name: config[name] for name in NUMERIC_NODES})
+
+
+@pytest.mark.parametrize("experiment", ["image_natural", "navier_stokes", "regression_1d"])
+def test_the_control_is_plain_with_e_to_the_mean_times_the_learning_rate_at_every_step(experiment):
+    """The means are 2, 0.5 and 1; warm-up, continuous decay and a constant rate are among the schedules."""
+    words = [f"experiment={experiment}", "profile=paper", "tracking=none"]
+    plain, rwf_column, control = (
+        configure([*words, f"parameterization={name}"]) for name in ("plain", "rwf", CONTROL)
     )
+    assert control.parameterization == plain.parameterization == rwf.Plain()
+    assert control.variant == () and control.parameterization_name == CONTROL
+    steps = np.array([0, 1, 2, 49, 50, 51, 500, 5000, plain.trainer.steps])
+    rates, faster = (jax.vmap(column.optimizer.schedule())(steps) for column in (plain, control))
+    factor = np.exp(rwf_column.parameterization.mean)
+    np.testing.assert_allclose(faster, factor * rates, rtol=1e-6)
+    assert rates[-1] > 0
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -15,8 +15,8 @@ def test_the_schedule_warms_up_linearly_then_decays_continuously_from_the_end_of
     np.testing.assert_allclose(adam.schedule()(step), expected, rtol=1e-5)
 
 
-def test_without_decay_the_rate_stays_and_scale_multiplies_it():
-    adam = Adam(learning_rate=1e-3, warmup_steps=10, scale=np.e)
+def test_without_decay_the_rate_stays_and_the_scale_multiplies_it():
+    adam = Adam(learning_rate=1e-3, warmup_steps=10, log_scale=1.0)
     np.testing.assert_allclose(adam.schedule()(5000), 1e-3 * np.e, rtol=1e-6)
 
 

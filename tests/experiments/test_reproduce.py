@@ -11,6 +11,7 @@ import pytest
 
 from experiments.plan import describe, duration, estimated_seconds, expected_seconds, longest_first, plan
 from experiments.records import Cell, read_results, read_runs
+from experiments.reproduce import main
 from experiments.workers import work
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +71,11 @@ def test_a_second_command_repeats_nothing_and_draws_from_what_is_there(table):
 def test_a_dry_run_writes_nothing(tmp_path):
     done = reproduce(tmp_path, "table_1", "--dry-run")
     assert done.returncode == 0 and not list(tmp_path.iterdir())
+
+
+def test_the_control_is_planned_where_it_is_asked_for(tmp_path, capsys):
+    assert main(["table_6", "--control", "--dry-run", "--profile", "smoke", "--runs", str(tmp_path)]) == 0
+    assert "image_natural               15     0" in capsys.readouterr().out
 
 
 def test_an_unknown_target_is_one_line(tmp_path):

@@ -169,6 +169,7 @@ def test_control_column_only_where_it_was_run(four):
     assert not table.lines[GAUSSIAN].entries["plain_lr"].best  # bold is among the paper's four
     for text in (writers.markdown(table), writers.terminal(table), writers.latex(table)):
         assert "9.00" in text and "rate" in text
+    assert "a control that the paper lacks" in writers.markdown(table)
 
 
 @pytest.fixture
