@@ -1,9 +1,9 @@
 """One run from configuration to result: its identity, its folder, its rows.
 
 A run lives in runs/<experiment>/<id>/: config.yaml (resolved), history.jsonl, predictions.npz,
-result.json, checkpoints/ while it trains, and the tracker's files. The id ends in a hash of everything
-that determines the numbers, so a finished run is never repeated, an interrupted one is found again,
-and two different ones never share a folder.
+weights.npz (`experiments.trained` reads it), result.json, checkpoints/ while it trains, and the
+tracker's files. The id ends in a hash of everything that determines the numbers, so a finished run is
+never repeated, an interrupted one is found again, and two different ones never share a folder.
 """
 
 from __future__ import annotations
@@ -85,7 +85,10 @@ def run(config: Configuration, listen: Callable[[Mapping[str, Any]], None]) -> l
 
             trained = train(config, data, folder, tell)
             rows = rows_of(config, source, folder.name, data.names, trained)
-            arrays = save_predictions(config, folder, trained.outcomes)
+            count = len(data.names)
+            save_stacked(folder, "weights", [outcome.weights for outcome in trained.outcomes], count)
+            predictions = [outcome.predictions for outcome in trained.outcomes]
+            arrays = save_stacked(folder, "predictions", predictions, count)
             tracker.predictions({name: array[0] for name, array in arrays.items() if len(array)})
             for row in rows:
                 tracker.result(row.to_json())
@@ -153,15 +156,17 @@ def _values(outcomes: Sequence[Outcome], name: str) -> tuple[float | None, ...]:
     return tuple(None if o.diverged_at >= 0 else o.metrics[name] for o in outcomes)
 
 
-def save_predictions(
-    config: Configuration, folder: Path, outcomes: Sequence[Outcome]
+def save_stacked(
+    folder: Path, name: str, members: Sequence[Mapping[str, np.ndarray]], items: int
 ) -> dict[str, np.ndarray]:
-    """Write predictions.npz, arrays stacked over items (one file a seed); return those of the first seed."""
-    count = len(outcomes) // config.root.seeds
-    first: dict[str, np.ndarray] = {}
-    for n in range(config.root.seeds):
-        mine = outcomes[n * count : (n + 1) * count]
-        arrays = {name: np.stack([o.predictions[name] for o in mine]) for name in mine[0].predictions}
-        save_arrays(folder / ("predictions.npz" if n == 0 else f"predictions-{n}.npz"), arrays)
-        first = first or arrays
-    return first
+    """Write <name>.npz, the arrays of `members` stacked over items (<name>-1.npz and on: further seeds).
+
+    Returns the arrays of the first seed.
+    """
+    seeds = []
+    for n in range(0, len(members), items):
+        mine = members[n : n + items]
+        seeds.append({key: np.stack([arrays[key] for arrays in mine]) for key in mine[0]})
+    for n, arrays in enumerate(seeds):
+        save_arrays(folder / (f"{name}-{n}.npz" if n else f"{name}.npz"), arrays)
+    return seeds[0]

@@ -18,6 +18,11 @@ from experiments.programs import programs
 
 def stepper(config: Configuration, size: int = 1) -> Callable[[int], None]:
     """A compiled function that takes a number of training steps of `size` members and waits for them."""
+    return compiled_stepper(config, size)[0]
+
+
+def compiled_stepper(config: Configuration, size: int = 1) -> tuple[Callable[[int], None], Any]:
+    """`stepper`, and the compiled program (`jax.stages.Compiled`) behind it."""
     data = config.task.items()
     built = programs(config, size)
     pick = np.arange(size) % len(data.names)
@@ -25,16 +30,18 @@ def stepper(config: Configuration, size: int = 1) -> Callable[[int], None]:
     shared = members.replicate(data.shared, size)
     seeds, indices = jnp.zeros(size, jnp.uint32), jnp.array(pick, jnp.uint32)
     state: Any = built.start(seeds, shared, items)
+    zero = jnp.int32(0)
+    advance = built.advance.lower(state, shared, items, seeds, indices, zero, zero).compile()
     position = 0
 
     def take(count: int) -> None:
         nonlocal state, position
         first, steps = jnp.int32(position), jnp.int32(count)
-        state = jax.block_until_ready(built.advance(state, shared, items, seeds, indices, first, steps))
+        state = jax.block_until_ready(advance(state, shared, items, seeds, indices, first, steps))
         position += count
 
     take(1)
-    return take
+    return take, advance
 
 
 def interleaved(

@@ -56,10 +56,14 @@ class Execution:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained member: last test metrics, arrays for the figures, where it diverged (-1: nowhere)."""
+    """A trained member: last test metrics, arrays for the figures, where it diverged (-1: nowhere).
+
+    `weights` are the trained factors and the network's constants, keyed by their path (`checkpoints.to_host`).
+    """
 
     metrics: Mapping[str, float]
     predictions: Mapping[str, np.ndarray]
+    weights: Mapping[str, np.ndarray]
     diverged_at: int
 
 
@@ -220,11 +224,13 @@ class GroupRun:
     def _outcomes(self, state: PyTree) -> list[Outcome]:
         metrics = jax.device_get(self.programs.evaluate(state, self.shared, self.items))
         predictions = jax.device_get(self.programs.predict(state, self.shared, self.items))
+        weights = checkpoints.to_host({name: state[name] for name in ("factors", "constants")})
         diverged = np.asarray(state["diverged_at"])
         return [
             Outcome(
                 {name: float(value[n]) for name, value in metrics.items()},
                 {name: value[n] for name, value in predictions.items()},
+                {name: value[n] for name, value in weights.items()},
                 int(diverged[n]),
             )
             for n in range(self.group.real)
@@ -262,6 +268,7 @@ def _store(path: Path, outcomes: list[Outcome], seconds: float) -> None:
         notes = {"metrics": dict(outcome.metrics), "diverged_at": outcome.diverged_at}
         arrays[f"{n}/notes"] = np.array(json.dumps(notes))
         arrays |= {f"{n}/prediction/{name}": value for name, value in outcome.predictions.items()}
+        arrays |= {f"{n}/weight/{name}": value for name, value in outcome.weights.items()}
     save_arrays(path, arrays)
 
 
@@ -272,9 +279,12 @@ def _load(path: Path, count: int) -> tuple[list[Outcome], float]:
 
 def _outcome(arrays: Mapping[str, np.ndarray], n: int) -> Outcome:
     notes = json.loads(str(arrays[f"{n}/notes"]))
-    prefix = f"{n}/prediction/"
-    predictions = {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
-    return Outcome(notes["metrics"], predictions, notes["diverged_at"])
+
+    def under(prefix: str) -> dict[str, np.ndarray]:
+        return {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
+
+    found = under(f"{n}/prediction/"), under(f"{n}/weight/")
+    return Outcome(notes["metrics"], *found, notes["diverged_at"])
 
 
 def read_history(folder: Path) -> Iterator[dict[str, Any]]:

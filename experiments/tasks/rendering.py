@@ -84,7 +84,8 @@ class InverseRendering:
 
         def score(view: tuple[jax.Array, jax.Array]) -> jax.Array:
             image, pose = view
-            return psnr(self._view(network, pose, shared["focal"]), image.astype(jnp.float32) / 255)
+            seen = self.view(network, pose, self.size, shared["focal"])
+            return psnr(seen, image.astype(jnp.float32) / 255)
 
         values = jax.lax.map(score, (shared["test"]["images"], shared["test"]["poses"]))
         return {"psnr": jnp.mean(values), "psnr_std": jnp.std(values)}
@@ -94,21 +95,21 @@ class InverseRendering:
         test = shared["test"]
 
         def view(pose: jax.Array) -> jax.Array:
-            return to_bytes(self._view(network, pose, shared["focal"]))
+            return to_bytes(self.view(network, pose, self.size, shared["focal"]))
 
         return {"truth": test["images"], "prediction": jax.lax.map(view, test["poses"])}
 
-    def _view(self, network: Network, pose: jax.Array, focal: jax.Array) -> jax.Array:
-        """The view (size, size, 3) from one camera."""
+    def view(self, network: Network, pose: jax.Array, size: int, focal: jax.Array) -> jax.Array:
+        """The view (size, size, 3) from one camera of focal length `focal` pixels, colours in [0, 1]."""
         distances = even_distances(self.near, self.far, self.samples)
 
         def colours(pixels: jax.Array) -> jax.Array:
             row, column = pixels.T
-            return render(network, *pixel_rays(pose, row, column, self.size, focal), distances)
+            return render(network, *pixel_rays(pose, row, column, size, focal), distances)
 
-        axis = jnp.arange(self.size, dtype=jnp.float32)
+        axis = jnp.arange(size, dtype=jnp.float32)
         pixels = jnp.stack(jnp.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
-        return in_blocks(colours, pixels, self.batch_size).reshape(self.size, self.size, 3)
+        return in_blocks(colours, pixels, self.batch_size).reshape(size, size, 3)
 
     def _scene(self) -> tuple[dict[str, Any], Source]:
         return _views(self.size, self.accept_missing, self.real_data)

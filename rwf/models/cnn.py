@@ -55,5 +55,16 @@ class CNN(nnx.Module):
         activate = activation_function(self.activation)
         h = jax.numpy.asarray(field)[..., None]
         for convolution in self.convolutions:
-            h = activate(convolution(h))
+            h = activate(halved(h, convolution.kernel[...]) + convolution.bias[...])
         return self.output(h.reshape(*h.shape[:-3], -1))
+
+
+def halved(h: Float[Array, "*batch size size inputs"], kernel: Array) -> Array:
+    """The convolution of `h` with a kernel (2, 2, inputs, outputs) at stride 2: half as many points an axis.
+
+    The patches do not overlap, so it is one matrix product of blocks; on a CPU that is several times
+    faster than a general convolution and its gradient.
+    """
+    *batch, rows, columns, inputs = h.shape
+    blocks = h.reshape(*batch, rows // 2, 2, columns // 2, 2, inputs)
+    return jax.numpy.einsum("...rickd,ikdo->...rco", blocks, kernel)

@@ -98,6 +98,8 @@ def test_cnn_halves_the_grid_by_patches():
     kernel = np.asarray(network.convolutions[0].kernel[...]).reshape(4, 3)
     h = np.maximum(patches @ kernel + np.asarray(network.convolutions[0].bias[...]), 0)
     close(network(field), dense(network.output, h.reshape(6, 2, -1)))
+    general = nnx.relu(network.convolutions[0](field[..., None]))  # the convolution of Flax
+    close(general, h)
 
 
 def test_the_cnn_for_darcy_has_the_template_s_shapes():
