@@ -20,7 +20,7 @@ from experiments.reporting.statistics import (
 
 CONTROL_CAPTION = (
     "The fifth column is a control that the paper lacks, where it was run: Plain with its learning rate "
-    "multiplied by e^μ, μ being the mean of RWF."
+    "multiplied by e^μ, μ being the mean of RWF. It takes no part in what is bold or in the verdict."
 )
 
 
