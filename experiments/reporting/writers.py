@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.files import write_text
