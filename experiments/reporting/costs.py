@@ -9,7 +9,7 @@ from statistics import median
 
 from experiments.records import Row
 from experiments.reporting.metrics import PARAMETERIZATIONS
-from experiments.reporting.provenance import Link, link
+from experiments.reporting.provenance import Link, hint, link, mapping, page_of
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def costs(rows: Iterable[Row]) -> list[Cost]:
     found: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
         if not row.variant:
-            setting = f"{row.embedding} mapping, {row.model}"
+            setting = f"{mapping(row.embedding)}, {row.model}"
             found[row.experiment, setting, row.profile, row.steps, row.device_name].append(row)
     return [_cost(*key, group) for key, group in sorted(found.items())]
 
@@ -44,4 +44,5 @@ def _cost(experiment: str, setting: str, profile: str, steps: int, device: str, 
         rate = median(row.iterations_per_second for row in timed) if timed else None
         rates.append(("pending" if rate is None else f"{rate:,.4g}", link(timed)))
     seconds = median(row.seconds for row in rows)
-    return Cost(experiment, setting, profile, device, steps, len(rows), seconds, link(rows), rates)
+    every = Link(page_of(experiment), "\n".join(hint(row) for row in rows))
+    return Cost(experiment, setting, profile, device, steps, len(rows), seconds, every, rates)

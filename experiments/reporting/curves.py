@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Group, Run, find
 from experiments.reporting.metrics import METRICS
+from experiments.reporting.provenance import mapping
 
 INK = "#010203"  # stands for the page's own text colour
 SETTINGS = {
@@ -39,7 +40,7 @@ def learning_curves(experiment: str, runs: Iterable[Run]) -> list[Curves]:
     for embedding, model in places:
         drawn = find(Group(experiment, embedding, model), runs)
         used = [run for group in drawn.runs.values() for run in group]
-        title = f"{embedding} mapping, {model}, {used[0].row.profile}"
+        title = f"{mapping(embedding)}, {model}, {used[0].row.profile}"
         name = f"{experiment}-{embedding}-{model}"
         quantities = dict.fromkeys(("loss", used[0].row.metric))
         pictures = [_picture(drawn, quantity, name) for quantity in quantities if _has(used, quantity)]
@@ -59,7 +60,10 @@ def _picture(drawn: Drawn, quantity: str, name: str) -> str:
         try:
             groups = {p: drawn.of(p) for p in drawn.group.parameterizations}
             style.curves(axes, groups, quantity, metric.scale if metric else 1.0)
-            axes.set_yscale("log" if metric is None or metric.ratio else "linear")
+            if metric is None:
+                axes.set_yscale("log")
+            elif metric.ratio:
+                style.logarithmic(axes)
             axes.set_ylabel(label)
             style.iterations(axes)
             axes.grid(True)
@@ -74,7 +78,7 @@ def _picture(drawn: Drawn, quantity: str, name: str) -> str:
 
 
 def inline(svg: str, label: str, prefix: str) -> str:
-    """An SVG file as an element of a page: its own names for what it refers to, the page's colour as ink."""
+    """An SVG file as an element of a page: its own names for what it refers to, colours from the page's style."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
@@ -83,4 +87,6 @@ def inline(svg: str, label: str, prefix: str) -> str:
         r'<svg ([^>]*?)(?:width|height)="[^"]*"([^>]*?)(?:width|height)="[^"]*"', r"<svg \1\2", svg, count=1
     )
     svg = svg.replace(INK, "currentColor")
+    for parameterization, colour in style.COLOURS.items():
+        svg = svg.replace(colour.lower(), f"var(--{parameterization}, {colour})")
     return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

@@ -37,7 +37,7 @@ def _relink(token: Token) -> None:
         return
     target = str(token.attrs["href"])
     page, _, anchor = target.partition("#")
-    if (DOCS / page).is_file() and page.endswith(".md"):
+    if page in {path.name for path in DOCS.glob("*.md")}:
         token.attrs["href"] = f"{page.removesuffix('.md')}.html" + (f"#{anchor}" if anchor else "")
     elif "://" not in target:
         del token.attrs["href"]

@@ -72,7 +72,16 @@ def _place(row: Row) -> tuple[int, str]:
 def cell_title(row: Row) -> str:
     """Parameterization, embedding, model and settings of a row."""
     name = LABELS.get(row.parameterization, row.parameterization)
-    return ", ".join((name, f"{row.embedding} mapping", row.model, *row.cell.variant))
+    return ", ".join((name, mapping(row.embedding), row.model, *row.cell.variant))
+
+
+def mapping(embedding: str) -> str:
+    """The input mapping in words.
+
+    >>> mapping("gaussian"), mapping("none")
+    ('gaussian mapping', 'no mapping')
+    """
+    return f"{'no' if embedding == 'none' else embedding} mapping"
 
 
 def link(rows: Sequence[Row]) -> Link | None:
@@ -99,9 +108,8 @@ def commit(row: Row) -> str:
 def fields(row: Row) -> dict[str, Any]:
     """Every field of a row, in words, for its page."""
     packages = ", ".join(f"{name} {version}" for name, version in row.packages.items()) or "unknown"
-    shown = {
-        "seed": row.seed,
-        "status": row.status,
+    shown = {"seed": row.seed, "status": row.status, "metric": row.metric, **values(row)}
+    return shown | {
         "profile": row.profile,
         "reduced": row.reduced or "no",
         "data": row.data["name"],
@@ -118,7 +126,6 @@ def fields(row: Row) -> dict[str, Any]:
         "protocol": row.protocol,
         "id": row.id,
     }
-    return shown | {name: value for name, value in values(row).items()}
 
 
 def values(row: Row) -> Mapping[str, str]:

@@ -22,7 +22,7 @@ def summary(table: Table) -> list[str]:
     for number, claim in enumerate(CLAIMS):
         counted = _counted(table.lines, lambda line, n=number: line.claims[n], (HOLDS, FAILS, UNDECIDED, PENDING),
                            named)  # fmt: skip
-        sentences.append(f"{claim}: {counted}.")
+        sentences.append(f"{claim}, {len(table.lines)} rows: {counted}.")
     sentences.append(f"Rows by setting and data: {_counted(table.lines, _source, SOURCES, named)}.")
     return sentences
 

@@ -17,9 +17,9 @@ def test_claims_and_sources_are_counted_by_name(four):
     table = tables.build(specs.table_spec("table_1"), rows)
     waiting = "pending in 9 (Dragon, Armadillo, Shepp, Lego, Advection, Navier-Stokes, DR, Darcy, Burgers)"
     assert summary(table) == [
-        "RWF better than Plain: holds in 1 (Natural); does not hold in 1 (Text); undecided in 1 (ATLAS); "
+        "RWF better than Plain, 12 rows: holds in 1 (Natural); does not hold in 1 (Text); undecided in 1 (ATLAS); "
         f"{waiting}.",
-        "RWF better than the best of the other three: holds in 0; does not hold in 2 (Natural, Text); "
+        "RWF better than the best of the other three, 12 rows: holds in 0; does not hold in 2 (Natural, Text); "
         f"undecided in 1 (ATLAS); {waiting}.",
         "Rows by setting and data: paper scale, real data in 1 (Text); paper scale, stand-in data in 0; "
         f"reduced, real data in 1 (Natural); reduced, stand-in data in 1 (ATLAS); {waiting}.",
