@@ -119,7 +119,7 @@ def check_network(config: Configuration) -> None:
 
 def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """The resolved config as plain containers, and the option chosen in each config group."""
-    resolved, groups = kept(CONFIGS, overrides, lambda: _compose(overrides))
+    resolved, groups = kept(CONFIGS, overrides, _compose)
     if groups["profile"] != "paper" and not _reduction_exists(groups):
         raise ConfigError(
             f"experiment={groups['experiment']} has no profile={groups['profile']}: "

@@ -34,12 +34,8 @@ def pages(tmp_path_factory):
     from tests.experiments.reporting import conftest as synthetic
 
     folder = tmp_path_factory.mktemp("report")
-    cells = [
-        cell
-        for group in figure_spec("figure_5").groups.values()
-        for cell in group.cells
-        if "wn" not in repr(cell)
-    ]
+    cells = figure_spec("figure_5").groups["diffusion_reaction"].cells
+    cells = [cell for cell in cells if cell.parameterization != "wn"]
     make = synthetic.make_runs.__wrapped__(synthetic._make_row)
     runs = load_runs(make(folder / "runs", cells))
     rows = [
@@ -71,7 +67,7 @@ def test_every_number_of_ours_leads_to_its_rows(pages):
                 assert page in trees and (not anchor or anchor in ids(trees[page]))
                 assert "seed 0" in links[0].get("title") and "commit" in links[0].get("title")
                 found += 1
-    assert found > 30
+    assert found > 15
     (rwf,) = (a for a in trees["index.html"].iter(f"{HTML}a") if text_of(a) == "24.25")
     row = next(
         run.row for run in runs if run.row.experiment == "image_natural" and run.row.parameterization == "rwf"
@@ -129,7 +125,7 @@ def test_it_can_be_read_without_seeing_it(pages):
         for table in tree.iter(f"{HTML}table"):
             assert list(table.iter(f"{HTML}th"))
     svgs = [e for e in pages[0]["curves.html"].iter("{http://www.w3.org/2000/svg}svg")]
-    assert len(svgs) == 2 * 3 and all(e.get("role") == "img" and e.get("aria-label") for e in svgs)
+    assert len(svgs) == 2 and all(e.get("role") == "img" and e.get("aria-label") for e in svgs)
 
 
 def test_what_is_missing_is_said_and_what_was_kept_is_shown(pages):
@@ -140,7 +136,7 @@ def test_what_is_missing_is_said_and_what_was_kept_is_shown(pages):
     assert (folder / "figures" / "figure_7.png").read_bytes() == b"a picture"
     assert (
         folder / "figures" / "figure_5.png"
-    ).stat().st_size > 10_000 and "3 of 12 cells pending" in figures
+    ).stat().st_size > 10_000 and "9 of 12 cells pending" in figures
     index = text_of(trees["index.html"])
     assert "pending in 11 (Text," in index and "1 of 3 rows, the others pending" in index
 
