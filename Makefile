@@ -12,13 +12,16 @@ REPRODUCE := $(RUN) -m experiments.reproduce $(OPTIONS)
 TABLE1 := table_1 $(foreach n,3 4 5 7 8 10 11 13 14 15 19 20 21,figure_$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce-table1 reproduce plan-table1 data test test-all lint format benchmark readme setup clean
+.PHONY: help reproduce-table1 reproduce plan-table1 report data test test-all lint format benchmark readme setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 reproduce-table1: $(VENV)/ready ## train what Table 1 needs and print it, with the figures of the same runs
 	$(REPRODUCE) $(TABLE1)
+
+reproduce: $(VENV)/ready ## every table and figure of the paper: a plan first, then what is missing
+	$(REPRODUCE) all
 
 plan-table1: $(VENV)/ready ## what reproduce-table1 would run, and how long it may take
 	$(REPRODUCE) $(TABLE1) --dry-run
@@ -28,6 +31,9 @@ table-%: $(VENV)/ready ## one table, such as table-6
 
 figure-%: $(VENV)/ready ## one figure, such as figure-9
 	$(REPRODUCE) figure_$*
+
+report: $(VENV)/ready ## all results as HTML pages, in report/
+	$(RUN) -m experiments.report $(ARGS)
 
 data: $(VENV)/ready ## download the real data, or say where to get what cannot be downloaded
 	$(RUN) -m scripts.download_data

@@ -28,6 +28,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.composed import kept
+
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 NUMERIC_NODES = ("task", "model", "embedding", "parameterization", "optimizer", "trainer")
 NODES = (*NUMERIC_NODES, "execution", "tracking")
@@ -117,6 +119,16 @@ def check_network(config: Configuration) -> None:
 
 def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """The resolved config as plain containers, and the option chosen in each config group."""
+    resolved, groups = kept(CONFIGS, overrides, _compose)
+    if groups["profile"] != "paper" and not _reduction_exists(groups):
+        raise ConfigError(
+            f"experiment={groups['experiment']} has no profile={groups['profile']}: "
+            f"write configs/reduction/{groups['experiment']}-{groups['profile']}.yaml"
+        )
+    return resolved, groups
+
+
+def _compose(overrides: Sequence[str]) -> list[dict]:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONFIGS), version_base=None, job_name="train"):
@@ -127,12 +139,7 @@ def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error, overrides)) from error
-    if groups["profile"] != "paper" and not _reduction_exists(groups):
-        raise ConfigError(
-            f"experiment={groups['experiment']} has no profile={groups['profile']}: "
-            f"write configs/reduction/{groups['experiment']}-{groups['profile']}.yaml"
-        )
-    return resolved, groups
+    return [resolved, groups]
 
 
 def _reduction_exists(groups: Mapping[str, str]) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import jax
+from tqdm import tqdm
 
 from experiments import runs
 from experiments.configuration import Configuration, configure, group_options
@@ -43,7 +44,7 @@ def plan(cells: Iterable[Cell], profile: str, options: Sequence[str]) -> tuple[l
     known = set(group_options("experiment"))
     unique = list(dict.fromkeys(cells))
     planned: dict[Path, Planned] = {}
-    for cell in unique:
+    for cell in tqdm(unique, desc="planning", unit="cell", disable=None, leave=False):
         if cell.experiment not in known:
             continue
         words = [*cell.overrides, f"profile={profile}", *options]

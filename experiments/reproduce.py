@@ -1,6 +1,7 @@
 """Reproduce tables and figures of the paper: plan their runs, train what is missing, render.
 
-    python -m experiments.reproduce table_1 figure_7 --profile quick [--dry-run] [key=value ...]
+    python -m experiments.reproduce table_1 figure_7 --profile quick [--dry-run] [--set key=value ...]
+    python -m experiments.reproduce all
 
 Runs already in the runs folder are not repeated; interrupt at any moment and repeat the command. A
 failing cell is reported at the end and does not stop the others.
@@ -22,17 +23,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     from experiments.plan import describe, estimated_seconds, expected_seconds, longest_first, plan
     from experiments.records import read_results, read_runs
-    from experiments.reporting.specs import table_spec
+    from experiments.reporting import specs
     from experiments.reporting.targets import load_target
     from experiments.workers import cores
 
     try:
-        targets = [load_target(name) for name in dict.fromkeys(options.targets)]
+        names = specs.names() if "all" in options.targets else list(dict.fromkeys(options.targets))
+        targets = [load_target(name) for name in names]
         profile = options.profile or hardware_profile()
         words = [*options.overrides, f"runs={options.runs}", f"tracking={options.tracking}"]
         cells = [cell for target in targets for cell in target.cells]
-        if options.control:  # figures have no text and no control
-            cells += [c for target in targets if target.text for c in table_spec(target.name).controls]
+        if options.control:
+            cells += [cell for target in targets for cell in target.controls]
         planned, absent = plan(cells, profile, words)
     except (ConfigError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workers = options.workers or (len(cores()) if on_cpu() else 1)
     todo = [run for run in planned if run.rows is None]
     earlier = [*read_results(options.results), *read_runs(options.runs)]
-    print(f"{', '.join(options.targets)} at profile={profile}, {workers} worker{'s' * (workers > 1)}")
+    print(f"{', '.join(names)} at profile={profile}, {workers} worker{'s' * (workers > 1)}")
     times = expected_seconds(todo, earlier, profile)
     print(describe(planned, absent, estimated_seconds(times, workers)), flush=True)
     if options.dry_run:
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m experiments.reproduce", description=__doc__.split("\n")[0]
     )
     parser.add_argument(
-        "targets", nargs="+", help="table_1 ... table_12, figure_1 ... figure_21", metavar="TARGET"
+        "targets", nargs="+", help="table_1 ... table_12, figure_1 ... figure_21, or all", metavar="TARGET"
     )
     parser.add_argument(
         "--profile", choices=group_options("profile"), help="default: paper on a GPU, else quick"

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from experiments.records import read_results, read_runs
-from experiments.reporting import specs, tables, writers
+from experiments.reporting import specs
+from experiments.reporting.targets import load_target
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,16 +27,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         names = specs.names("table") if options.names == ["all"] else options.names
-        descriptions = [specs.table_spec(name) for name in names]
+        targets = [load_target(name) for name in names]
         rows = read_results(options.results) + (read_runs(options.runs) if options.runs else [])
     except ValueError as error:
         print(f"make_table: {error}", file=sys.stderr)
         return 1
-    for description in descriptions:
-        table = tables.build(description, rows)
-        print(writers.terminal(table))
+    for target in targets:
+        print(target.text((), rows=rows))
         if options.output:
-            for path in writers.write_all(table, options.output):
+            for path in target.render((), options.output, rows=rows):
                 print(f"wrote {path}")
     return 0
 

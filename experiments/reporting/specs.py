@@ -12,6 +12,9 @@ import yaml
 from experiments.records import Cell
 from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, metric_named
 
+SETTINGS = ("table_2", "table_3", "table_4")
+"""The tables of hyper-parameters: rendered from the configs, nothing has to run for them."""
+
 PAPER = Path(__file__).resolve().parents[2] / "configs" / "paper"
 
 

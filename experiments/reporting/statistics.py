@@ -20,7 +20,7 @@ from scipy import stats
 from experiments.reporting.metrics import Metric
 
 Values = Mapping[tuple[str, int], float]
-HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
+HOLDS, FAILS, UNDECIDED, PENDING = "holds", "does not hold", "undecided", "pending"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from experiments.reporting import selection
 from experiments.reporting.metrics import CONTROL, CONTROL_LABEL, PARAMETERIZATIONS, Metric, metric_named
 from experiments.reporting.specs import Line, Printed, TableSpec
 from experiments.reporting.statistics import (
+    PENDING,
     UNDECIDED,
     Interval,
     Summary,
@@ -57,6 +58,7 @@ class TableLine:
     units: str  # what the interval counts
     verdict: str
     marks: Sequence[Mark]
+    claims: tuple[str, str] = ("", "")  # RWF better than Plain, and than the best of the other three
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def _line(line: Line, choice: selection.Choice, spec: TableSpec) -> TableLine:
     interval = (
         paired_interval(values["rwf"], values["plain"], metric) if {"plain", "rwf"} <= values.keys() else None
     )
+    claims = _claims(entries, values, metric) if spec.verdict else ("", "")
     return TableLine(
         group=line.group,
         label=line.label,
@@ -107,8 +110,9 @@ def _line(line: Line, choice: selection.Choice, spec: TableSpec) -> TableLine:
         entries=entries,
         interval=interval,
         units=_units(interval, values),
-        verdict=_verdict(entries, values, metric) if spec.verdict else "",
+        verdict=_verdict(claims, entries, metric) if spec.verdict else "",
         marks=_marks(line, choice, entries, metric, spec),
+        claims=claims,
     )
 
 
@@ -150,24 +154,38 @@ def _units(interval: Interval | None, values: Mapping[str, selection.Values]) ->
     return f"n = {len(items)} items" + (f", {len(seeds)} seeds each" if len(seeds) > 1 else "")
 
 
-def _verdict(entries: Mapping[str, Entry], values: Mapping[str, selection.Values], metric: Metric) -> str:
-    """Whether RWF is better than Plain, and than the best of the other three where that is another."""
-    missing = [PARAMETERIZATIONS[name] for name in PARAMETERIZATIONS if not entries[name].rows]
-    if missing:
-        return "pending"
+def _claims(
+    entries: Mapping[str, Entry], values: Mapping[str, selection.Values], metric: Metric
+) -> tuple[str, str]:
+    """Verdicts on "RWF is better than Plain" and on "RWF is better than the best of the other three"."""
+    if any(not entries[name].rows for name in PARAMETERIZATIONS):
+        return PENDING, PENDING
+    if entries["rwf"].diverged or entries["plain"].ours is None:
+        return UNDECIDED, UNDECIDED
+    rivals = ("plain", _best_other(entries, metric))
+    intervals = (paired_interval(values["rwf"], values[rival], metric) for rival in rivals)
+    first, second = (verdict(interval, metric) for interval in intervals)
+    return first, second
+
+
+def _best_other(entries: Mapping[str, Entry], metric: Metric) -> str:
+    sign = 1 if metric.higher_is_better else -1
+    others = [name for name in PARAMETERIZATIONS if name != "rwf" and entries[name].ours is not None]
+    return max(others, key=lambda name: sign * entries[name].ours.mean)
+
+
+def _verdict(claims: tuple[str, str], entries: Mapping[str, Entry], metric: Metric) -> str:
+    """Both claims in words: one word where they agree."""
+    first, second = claims
+    if first == PENDING:
+        return PENDING
     if entries["rwf"].diverged:
         return f"{UNDECIDED} (RWF diverged)"
     if entries["plain"].ours is None:
         return f"{UNDECIDED} (Plain diverged)"
-    against_plain = paired_interval(values["rwf"], values["plain"], metric)
-    first = verdict(against_plain, metric)
-    sign = 1 if metric.higher_is_better else -1
-    others = [name for name in PARAMETERIZATIONS if name != "rwf" and entries[name].ours is not None]
-    best = max(others, key=lambda name: sign * entries[name].ours.mean)
-    second = verdict(paired_interval(values["rwf"], values[best], metric), metric)
-    if best == "plain" or second == first:
+    if second == first:
         return first
-    return f"{first} against Plain, {second} against {PARAMETERIZATIONS[best]}"
+    return f"{first} against Plain, {second} against {PARAMETERIZATIONS[_best_other(entries, metric)]}"
 
 
 def _footnote(mark: Mark) -> str:

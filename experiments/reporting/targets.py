@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.records import Cell, Row
-from experiments.reporting import specs, tables, writers
+from experiments.reporting import settings, settings_writers, specs, tables, writers
 from experiments.reporting.figures.drawing import FigureSpec, draw_and_save, figure_spec
 from experiments.reporting.loading import Run, load_runs
 
@@ -17,7 +17,7 @@ from experiments.reporting.loading import Run, load_runs
 class Target:
     """A table or figure.
 
-    `cells`: what has to run for it. `render(folders, folder)`: write it into `folder` from the runs in
+    `cells`: what has to run for it; `controls`: what for the fifth column of a table. `render(folders, folder)`: write it into `folder` from the runs in
     `folders` (those unfinished are shown as pending) and return the paths written. `text(folders)`: the
     table as plain text; None for a figure. Both take further result rows as `rows`.
     """
@@ -28,10 +28,13 @@ class Target:
     cells: tuple[Cell, ...]
     render: Callable[..., list[Path]]
     text: Callable[..., str] | None
+    controls: tuple[Cell, ...] = ()
 
 
 def load_target(name: str) -> Target:
     """The table or figure called `name`. Raises ValueError naming the known ones."""
+    if name in specs.SETTINGS:
+        return _settings(name)
     return _table(specs.table_spec(name)) if name.startswith("table") else _figure(figure_spec(name))
 
 
@@ -46,7 +49,18 @@ def _table(spec: specs.TableSpec) -> Target:
         return writers.terminal(table(folders, rows))
 
     cells = tuple(dict.fromkeys(cell for line in spec.rows for cell in line.cells))
-    return Target(spec.name, spec.title, spec.caption, cells, render, text)
+    return Target(spec.name, spec.title, spec.caption, cells, render, text, tuple(spec.controls))
+
+
+def _settings(name: str) -> Target:
+    def render(folders: Iterable[Path], folder: Path, rows: Sequence[Row] = ()) -> list[Path]:
+        return settings_writers.write_all(settings.read(name), Path(folder))
+
+    def text(folders: Iterable[Path], rows: Sequence[Row] = ()) -> str:
+        return settings_writers.terminal(settings.read(name))
+
+    described = specs.read(name)
+    return Target(name, described["title"], described["caption"], (), render, text)
 
 
 def _figure(spec: FigureSpec) -> Target:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
-from collections.abc import Sequence
+import textwrap
 from pathlib import Path
 
 from experiments.files import write_text
+from experiments.reporting.layout import aligned, tex
 from experiments.reporting.statistics import interval_text
+from experiments.reporting.summary import summary
 from experiments.reporting.tables import Entry, Table, TableLine, column_label
 
 LEGEND = (
@@ -36,69 +37,77 @@ def heading(table: Table) -> str:
     return f"Table {table.name.split('_')[1]}: {table.title}"
 
 
-def _ours(entry: Entry, line: TableLine, table: Table) -> str:
+def ours_text(entry: Entry, line: TableLine, table: Table) -> str:
+    """Our number in a cell, or why there is none."""
     if entry.ours is None:
         return "diverged" if entry.rows else "pending"
     return line.metric.text(entry.ours.mean, entry.ours.spread if table.spread else None)
 
 
-def _paper(entry: Entry, line: TableLine, table: Table) -> str | None:
+def paper_text(entry: Entry, line: TableLine, table: Table) -> str | None:
+    """The paper's number in a cell, None where it has none."""
     if entry.paper is None:
         return None
     text = f"{entry.paper.value:.{line.metric.decimals}f}"
     return text if entry.paper.spread is None else f"{text} ± {entry.paper.spread:.{line.metric.decimals}f}"
 
 
-def _difference(line: TableLine) -> str:
+def difference_text(line: TableLine) -> str:
+    """RWF against Plain with its interval; a dash where it is not known."""
     return interval_text(line.interval, line.metric) if line.interval else "–"
 
 
-def _measure(line: TableLine) -> str:
+def measure(line: TableLine) -> str:
+    """What a line measures, such as "PSNR, dB ↑"."""
     unit = f", {line.metric.unit}" if line.metric.unit else ""
     return f"{line.metric.label}{unit} {'↑' if line.metric.higher_is_better else '↓'}"
 
 
-def _shared_measure(table: Table) -> str:
+def shared_measure(table: Table) -> str:
     """What the whole table measures, empty where its lines differ."""
-    measures = {_measure(line) for line in table.lines}
+    measures = {measure(line) for line in table.lines}
     return measures.pop() if len(measures) == 1 else ""
 
 
-def _head(table: Table) -> list[str]:
+def heads(table: Table) -> list[str]:
+    """The headings of all columns, the first being what the table measures."""
     columns = [column_label(name) for name in table.columns]
-    return [_shared_measure(table), *columns, "RWF vs Plain", *(["RWF better?"] * table.verdict), "Notes"]
+    return [shared_measure(table), *columns, "RWF vs Plain", *(["RWF better?"] * table.verdict), "Notes"]
 
 
 def markdown(table: Table) -> str:
-    """GitHub Markdown: two lines a cell, ours above the paper's; footnotes as a numbered list."""
-    head = _head(table)
+    """GitHub Markdown: two lines a cell, ours above the paper's; the summary and numbered footnotes below."""
+    head = heads(table)
     rule = [":--", *("--:" for _ in table.columns), "--:", *([":--"] * table.verdict), ":--"]
     body = []
     group = ""
     for line in table.lines:
-        if line.group != group and _shared_measure(table):
+        if line.group != group and shared_measure(table):
             body.append([f"**{line.group}**", *([""] * (len(head) - 1))])
         group = line.group
         body.append(_markdown_line(table, line))
     rows = ["| " + " | ".join(cells) + " |" for cells in (head, rule, *body)]
     notes = [f"{number}. {text}" for number, text in enumerate(table.footnotes, 1)]
-    title = f"**{heading(table)}.** {table.caption.strip()} {_legend(table)}"
-    return "\n\n".join(part for part in (title, "\n".join(rows), "\n".join(notes)) if part) + "\n"
+    title = f"**{heading(table)}.** {table.caption.strip()} {legend(table)}"
+    return (
+        "\n\n".join(part for part in (title, "\n".join(rows), *summary(table), "\n".join(notes)) if part)
+        + "\n"
+    )
 
 
 def _markdown_line(table: Table, line: TableLine) -> list[str]:
-    place = ", ".join(part for part in (line.group, _measure(line)) if part)
-    cells = [line.label + ("" if _shared_measure(table) else f"<br><sub>{place}</sub>")]
+    place = ", ".join(part for part in (line.group, measure(line)) if part)
+    cells = [line.label + ("" if shared_measure(table) else f"<br><sub>{place}</sub>")]
     for name in table.columns:
         entry = line.entries.get(name)
         if entry is None:
             cells.append("")
             continue
-        ours = _ours(entry, line, table).replace(" ± ", "±")
-        paper = (_paper(entry, line, table) or "").replace(" ± ", "±")
+        ours = ours_text(entry, line, table).replace(" ± ", "±")
+        paper = (paper_text(entry, line, table) or "").replace(" ± ", "±")
         ours = f"**{ours}**" if entry.best else ours
         cells.append(f"{ours}<br>({paper})" if paper else ours)
-    difference, bracket, limits = _difference(line).partition(" [")
+    difference, bracket, limits = difference_text(line).partition(" [")
     cells.append(_unbroken(difference) + (f"<br>{_unbroken(bracket[1:] + limits)}" if bracket else ""))
     units = f"<br><sub>{_unbroken(line.units)}</sub>" if line.units else ""
     if table.verdict:
@@ -114,48 +123,32 @@ def _unbroken(text: str) -> str:
     return text.replace(" ", "\u00a0").replace("-", "\u2011")
 
 
-def _legend(table: Table) -> str:
+def legend(table: Table) -> str:
+    """How to read the table, as sentences."""
     ratio = any(line.metric.ratio for line in table.lines)
     return LEGEND + LEGEND_RATIO * ratio + LEGEND_VERDICT * table.verdict + LEGEND_SPREAD * table.spread
 
 
 def terminal(table: Table) -> str:
-    """Aligned plain text: for each line of the table, ours above the paper's."""
-    blocks = [[_head(table)]]
+    """Aligned plain text: for each line of the table, ours above the paper's; the summary below."""
+    blocks = [[heads(table)]]
     for line in table.lines:
         top = [f"{line.group}: {line.label}" if line.group else line.label]
-        bottom = ["" if _shared_measure(table) else f"  {_measure(line)}"]
+        bottom = ["" if shared_measure(table) else f"  {measure(line)}"]
         for name in table.columns:
             entry = line.entries.get(name)
-            top.append("" if entry is None else _ours(entry, line, table) + ("*" if entry.best else " "))
-            paper = None if entry is None else _paper(entry, line, table)
+            top.append("" if entry is None else ours_text(entry, line, table) + ("*" if entry.best else " "))
+            paper = None if entry is None else paper_text(entry, line, table)
             bottom.append("" if paper is None else f"({paper})")
-        top += [_difference(line), *([line.verdict] * table.verdict)]
+        top += [difference_text(line), *([line.verdict] * table.verdict)]
         bottom += [line.units, *([""] * table.verdict)]
         top.append(" ".join(f"{mark.word}[{table.number(mark)}]" for mark in line.marks))
         blocks.append([top, [*bottom, ""]])
-    text = _align([row for block in blocks for row in block], right=range(1, len(table.columns) + 1))
+    text = aligned([row for block in blocks for row in block], right=range(1, len(table.columns) + 1))
+    summarised = "\n".join(textwrap.fill(sentence, 120) for sentence in summary(table))
     notes = "\n".join(f"[{number}] {note}" for number, note in enumerate(table.footnotes, 1))
-    legend = "ours above, the paper's in parentheses below, * best of the four"
-    return "\n\n".join(part for part in (f"{heading(table)} ({legend})", text, notes) if part) + "\n"
-
-
-def _align(rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
-    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = []
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
-            padding = " " * (width - _width(cell))
-            cells.append(padding + cell if column in right else cell + padding)
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "-" * max(len(line) for line in lines))
-    return "\n".join(lines)
-
-
-def _width(text: str) -> int:
-    """Columns that `text` takes in a terminal."""
-    return sum(0 if unicodedata.combining(letter) else 1 for letter in text)
+    key = "ours above, the paper's in parentheses below, * best of the four"
+    return "\n\n".join(part for part in (f"{heading(table)} ({key})", text, summarised, notes) if part) + "\n"
 
 
 def csv_text(table: Table) -> str:
@@ -219,21 +212,22 @@ def latex(table: Table) -> str:
     r"""A `booktabs` table with footnotes as a list below, in `\footnotesize`."""
     columns = len(table.columns) + 3 + table.verdict
     align = "l" + "r" * len(table.columns) + "r" + "l" * (1 + table.verdict)
-    head = [_tex(text) for text in _head(table)]
+    head = [tex(text) for text in heads(table)]
     lines = [r"\begin{table}", r"\centering", r"\footnotesize"]
     number = table.name.split("_")[1]
-    caption = _tex(f"{table.title} (Table {number} of the paper). {table.caption.strip()} {_legend(table)}")
+    caption = tex(f"{table.title} (Table {number} of the paper). {table.caption.strip()} {legend(table)}")
     lines += [rf"\caption{{{caption}}}", rf"\label{{tab:{table.name.replace('_', '-')}}}"]
     lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", " & ".join(head) + r" \\", r"\midrule"]
     group = ""
     for line in table.lines:
         if line.group != group:
             group = line.group
-            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{_tex(group)}}}}} \\")
+            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{tex(group)}}}}} \\")
         lines += _latex_lines(table, line)
     lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\medskip {tex(sentence)}" for sentence in summary(table)]
     if table.footnotes:
-        notes = (rf"\textsuperscript{{{i}}}\,{_tex(note)}" for i, note in enumerate(table.footnotes, 1))
+        notes = (rf"\textsuperscript{{{i}}}\,{tex(note)}" for i, note in enumerate(table.footnotes, 1))
         lines += [
             r"\par\medskip",
             r"\begin{minipage}{\linewidth}\raggedright",
@@ -245,34 +239,16 @@ def latex(table: Table) -> str:
 
 def _latex_lines(table: Table, line: TableLine) -> list[str]:
     ours, paper = (
-        [_tex(line.label)],
-        ["" if _shared_measure(table) else rf"\scriptsize {_tex(_measure(line))}"],
+        [tex(line.label)],
+        ["" if shared_measure(table) else rf"\scriptsize {tex(measure(line))}"],
     )
     for name in table.columns:
         entry = line.entries.get(name)
-        text = "" if entry is None else _tex(_ours(entry, line, table))
+        text = "" if entry is None else tex(ours_text(entry, line, table))
         ours.append(rf"\textbf{{{text}}}" if entry and entry.best else text)
-        printed = None if entry is None else _paper(entry, line, table)
-        paper.append("" if printed is None else f"({_tex(printed)})")
-    marks = ", ".join(rf"{_tex(mark.word)}\textsuperscript{{{table.number(mark)}}}" for mark in line.marks)
-    ours += [_tex(_difference(line)), *([_tex(line.verdict)] * table.verdict), marks]
-    paper += [_tex(line.units), *([""] * table.verdict), ""]
+        printed = None if entry is None else paper_text(entry, line, table)
+        paper.append("" if printed is None else f"({tex(printed)})")
+    marks = ", ".join(rf"{tex(mark.word)}\textsuperscript{{{table.number(mark)}}}" for mark in line.marks)
+    ours += [tex(difference_text(line)), *([tex(line.verdict)] * table.verdict), marks]
+    paper += [tex(line.units), *([""] * table.verdict), ""]
     return [" & ".join(ours) + r" \\", " & ".join(paper) + r" \\[2pt]"]
-
-
-TEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-}
-TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "×": r"$\times$", "−": r"$-$"}
-TEX |= {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "μ": r"$\mu$", "–": "--", "²": r"\textsuperscript{2}"}
-
-
-def _tex(text: str) -> str:
-    return "".join(TEX.get(letter, letter) for letter in text)

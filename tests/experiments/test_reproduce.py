@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.configuration import group_options
 from experiments.plan import describe, duration, estimated_seconds, expected_seconds, longest_first, plan
 from experiments.records import Cell, read_results, read_runs
 from experiments.reproduce import main
@@ -76,6 +77,26 @@ def test_a_dry_run_writes_nothing(tmp_path):
 def test_the_control_is_planned_where_it_is_asked_for(tmp_path, capsys):
     assert main(["table_6", "--control", "--dry-run", "--profile", "smoke", "--runs", str(tmp_path)]) == 0
     assert "image_natural               15     0" in capsys.readouterr().out
+
+
+def test_all_is_every_table_and_figure_and_only_settings_tables_need_no_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "experiments.plan.plan", lambda cells, profile, words: ([], list(dict.fromkeys(cells)))
+    )
+    words = ["all", "--dry-run", "--profile", "quick", "--runs", str(tmp_path), "--results", str(tmp_path)]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    names = [*(f"table_{n}" for n in range(1, 13)), *(f"figure_{n}" for n in range(1, 22))]
+    assert printed.startswith(", ".join(names) + " at profile=quick")
+    experiments = {name for name in group_options("experiment") if name in printed}
+    assert experiments == set(group_options("experiment"))
+
+
+def test_settings_are_rendered_without_runs(tmp_path, capsys):
+    words = ["table_4", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    assert main([*words, "--profile", "smoke"]) == 0
+    assert "Navier-Stokes  0.5   0.1" in capsys.readouterr().out
+    assert (tmp_path / "results" / "smoke" / "table_4.md").exists()
 
 
 def test_an_unknown_target_is_one_line(tmp_path):

@@ -17,7 +17,7 @@ def test_every_table_and_figure_loads_and_its_cells_are_distinct():
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="nothing named 'figure_22': known are table_1, table_5"):
+    with pytest.raises(ValueError, match="nothing named 'figure_22': known are table_1, table_2"):
         load_target("figure_22")
     with pytest.raises(ValueError, match="nothing named 'tabel_1'"):
         load_target("tabel_1")
