@@ -38,7 +38,7 @@ CELL_GROUPS = (
     "model",
     "profile",
 )  # a result's cell names them
-WITHOUT_EFFECT = ("tracking", "execution", "runs", "seed", "seeds")  # on what a cell is
+WITHOUT_EFFECT = ("tracking", "execution", "launcher", "runs", "seed", "seeds")  # on what a cell is
 
 
 class ConfigError(ValueError):

@@ -1,6 +1,6 @@
 """What a --multirun command line expands to; every job is checked before the first starts, finished ones are left out.
 
-Launchers are Hydra's plugins, configured in configs/hydra/launcher/; each is an extra of its own.
+Launchers are Hydra's plugins, configured in configs/launcher/; each is an extra of its own.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def expand(arguments: Sequence[str]) -> list[list[str]]:
 
 
 def _is_hydras(word: str) -> bool:
-    return word.lstrip("+~").startswith(("hydra.", "hydra/"))
+    return word.lstrip("+~").startswith(("hydra.", "hydra/", "launcher="))
 
 
 def is_sweep(arguments: Sequence[str]) -> bool:
@@ -99,13 +99,13 @@ def check_launcher(arguments: Sequence[str]) -> None:
     """Raise ConfigError where a launcher is unknown, not installed, or given a setting it does not have."""
     words = [word for word in override_words(arguments) if _is_hydras(word)]
     for word in words:
-        name = word.partition("hydra/launcher=")[2]
+        name = word.partition("launcher=")[2]
         extra = LAUNCHERS.get(name)
         if name and name not in LAUNCHERS:
-            raise ConfigError(f"hydra/launcher={name} is unknown: choices: {', '.join(LAUNCHERS)}")
+            raise ConfigError(f"launcher={name} is unknown: choices: {', '.join(LAUNCHERS)}")
         if extra and importlib.util.find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None:
             raise ConfigError(
-                f"hydra/launcher={name} is not installed: python -m pip install --editable '.[experiments,{extra}]'"
+                f"launcher={name} is not installed: python -m pip install --editable '.[experiments,{extra}]'"
             )
     if not words or any(word.startswith("hydra/sweeper=") for word in words):
         return

@@ -17,9 +17,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from experiments.configuration import CONFIGS, ConfigError, configure, group_options
-from experiments.multirun import LAUNCHERS, check_launcher, expand, folder_of_job, is_finished, is_sweep
+from experiments.multirun import check_launcher, expand, folder_of_job, is_finished, is_sweep
 
-GROUPS = ("parameterization", "embedding", "model", "strategy", "optimizer", "profile", "tracking")
+GROUPS = ("parameterization", "embedding", "model", "strategy", "optimizer", "profile", "tracking", "launcher")
 
 
 def train_one(overrides: Sequence[str], bar: bool = True) -> float:
@@ -106,7 +106,7 @@ def usage() -> str:
     lines += [
         "",
         "keys: seed=0 seeds=1 runs=runs trainer.steps=... parameterization.mean=... (any key of the config)",
-        f"sweeps: --multirun key=1,2,3     in parallel: hydra/launcher={'|'.join(LAUNCHERS)}",
+        "sweeps: --multirun key=1,2,3     in parallel: launcher=joblib (docs/sweeps.md)",
         "the composed config: --cfg job",
     ]
     return "\n".join(lines)

@@ -9,9 +9,6 @@ from hydra.core.override_parser.types import Override
 class MissingRuns(BasicSweeper):
     """The grid of the basic sweeper without the runs that are finished: a launcher never queues one of those."""
 
-    def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
-        super().__init__(max_batch_size, params)
-
     @staticmethod
     def split_arguments(overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
         """The missing jobs of the grid in batches of at most `max_batch_size`."""
