@@ -19,7 +19,16 @@ from omegaconf import DictConfig
 from experiments.configuration import CONFIGS, ConfigError, configure, group_options
 from experiments.multirun import check_launcher, expand, folder_of_job, is_finished, is_sweep
 
-GROUPS = ("parameterization", "embedding", "model", "strategy", "optimizer", "profile", "tracking", "launcher")
+GROUPS = (
+    "parameterization",
+    "embedding",
+    "model",
+    "strategy",
+    "optimizer",
+    "profile",
+    "tracking",
+    "launcher",
+)
 
 
 def train_one(overrides: Sequence[str], bar: bool = True) -> float:

@@ -134,13 +134,14 @@ def terminal(table: Table) -> str:
         bottom += [line.units, *([""] * table.verdict)]
         top.append(" ".join(f"{mark.word}[{table.number(mark)}]" for mark in line.marks))
         blocks.append([top, [*bottom, ""]])
-    text = _align([row for block in blocks for row in block], right=range(1, len(table.columns) + 1))
+    text = aligned([row for block in blocks for row in block], right=range(1, len(table.columns) + 1))
     notes = "\n".join(f"[{number}] {note}" for number, note in enumerate(table.footnotes, 1))
     legend = "ours above, the paper's in parentheses below, * best of the four"
     return "\n\n".join(part for part in (f"{heading(table)} ({legend})", text, notes) if part) + "\n"
 
 
-def _align(rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> str:
+    """Rows of cells as plain text under a ruled head, the columns in `right` aligned on the right."""
     widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
