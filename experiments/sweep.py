@@ -1,7 +1,7 @@
 """Show a multirun as a table and a heat map: what varied, the mean over seeds, what diverged, what is missing.
 
 python -m experiments.sweep regression_1d --profile smoke --output sweep
-python -m experiments.sweep regression_1d --x parameterization.mean --y parameterization.std --where parameterization=rwf
+python -m experiments.sweep regression_1d --x parameterization.mean --where parameterization=rwf
 """
 
 from __future__ import annotations

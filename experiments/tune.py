@@ -23,7 +23,7 @@ from experiments.records import PROTOCOL, Row
 from experiments.reporting.metrics import METRICS
 from experiments.search import check_space, load_space, suggested
 
-WORDS, RETRIED = "words", "retried"  # user attributes of a trial
+WORDS, RUN, ERROR = "words", "run", "error"  # user attributes of a trial
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,11 +94,10 @@ def _study_file(space: str, config: Configuration, values: Any) -> Path:
 def open_study(path: Path, direction: str) -> Any:
     """The study in `path`, a journal that several processes may write; new where there is none."""
     import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+    from optuna.storages.journal import JournalFileBackend
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
-    storage = optuna.storages.JournalStorage(backend)
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
     return optuna.create_study(
         storage=storage, study_name=path.stem, direction=direction, load_if_exists=True
     )
@@ -122,14 +121,12 @@ def _take(study: Any, path: Path, space: Any, trials: int, seed: int) -> tuple[A
     """
     import optuna
 
-    with FileLock(path.with_suffix(".lock")):
+    with FileLock(path.with_name(f".{path.stem}.lock")):
         for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
             if _is_abandoned(path, trial.number):
-                study._storage.set_trial_user_attr(trial._trial_id, RETRIED, True)
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
                 study.enqueue_trial(trial.params)
-        counted = [t for t in study.trials if RETRIED not in t.user_attrs and _state(t) != "waiting"]
-        if len(counted) >= trials:
+        if len(_counted(study)) >= trials:
             return None
         study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), constant_liar=True)
         trial = study.ask()
@@ -170,13 +167,14 @@ def _run(study: Any, trial: Any, words: list[str]) -> None:
         finally:
             bar.close()
     except Exception as error:  # one failing trial must not end the study
+        trial.set_user_attr(ERROR, str(error))
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
         print(f"trial {trial.number}: {settings}: FAILED ({type(error).__name__}: {error})", flush=True)
         return
     finally:
         jax.clear_caches()
     value = objective(rows)
-    trial.set_user_attr("run", rows[0].id)
+    trial.set_user_attr(RUN, rows[0].id)
     if value is None:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     else:
@@ -194,9 +192,15 @@ def _state(trial: Any) -> str:
     return trial.state.name.lower()
 
 
+def _counted(study: Any) -> list[Any]:
+    """The trials without those that wait, and those that were taken again after their process died."""
+    states = ("complete", "pruned", "running")
+    return [t for t in study.trials if _state(t) in states or (_state(t) == "fail" and ERROR in t.user_attrs)]
+
+
 def summary(study: Any, metric: str) -> str:
     """Counts by state, and the best trial with its settings."""
-    trials = [trial for trial in study.trials if RETRIED not in trial.user_attrs]
+    trials = _counted(study)
     names = {"complete": "finished", "pruned": "diverged", "fail": "failed", "running": "running elsewhere"}
     counts = [f"{sum(_state(t) == state for t in trials)} {word}" for state, word in names.items()]
     text = f"{len(trials)} trials: {', '.join(count for count in counts if not count.startswith('0 '))}"
