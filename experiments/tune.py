@@ -56,9 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print(summary(study, config.task.metric))
     print(f"study: {study_file}")
-    return (
-        1 if any(_state(trial) == "fail" and RETRIED not in trial.user_attrs for trial in study.trials) else 0
-    )
+    return 1 if any(_state(trial) == "fail" for trial in _counted(study)) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
