@@ -168,7 +168,13 @@ def _effective(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
 def _standard(overrides: Sequence[str]) -> Mapping[str, Any]:
     """The config of the same named groups without further overrides; empty where there are none."""
     effective, named = _effective(overrides)
-    return compose_config(named)[0] if len(named) < len(effective) else {}
+    return _named_groups(tuple(named)) if len(named) < len(effective) else {}
+
+
+@functools.lru_cache(maxsize=16)
+def _named_groups(words: tuple[str, ...]) -> Mapping[str, Any]:
+    """What the groups set by themselves; kept, because all runs of a sweep ask for the same."""
+    return compose_config(words)[0]
 
 
 def settled(given: Any, standard: Any) -> Any:
