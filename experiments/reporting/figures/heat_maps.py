@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm, Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter
 
 from experiments.reporting.figures import style
 from experiments.reporting.metrics import METRICS
@@ -58,7 +60,8 @@ def draw(sweep: Sweep, axes: Sequence[str]) -> Figure:
         return _panels(completed(sweep, axes), axes, _cells)
 
 
-def _panels(sweep: Sweep, axes: Sequence[str], panel) -> Figure:
+def _panels(sweep: Sweep, axes: Sequence[str], panel: Callable[..., None]) -> Figure:
+    """A panel for each combination of the settings beside the axes, one colour bar; the rest as a remark."""
     others = [name for name in sweep.names if name not in axes]
     groups: dict[tuple[Setting, ...], list[Point]] = {}
     beside = []
@@ -89,13 +92,21 @@ def _panels(sweep: Sweep, axes: Sequence[str], panel) -> Figure:
 
 def _scale(sweep: Sweep) -> tuple[Normalize, str]:
     """Colours of the metric in the unit of the tables: bright is better; logarithmic for errors over a decade."""
-    factor = METRICS[sweep.metric].scale if sweep.metric in METRICS else 1.0
+    factor = _factor(sweep)
     values = [factor * point.summary.mean for point in sweep.points if point.summary]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     wide = low > 0 and high > 10 * low
     norm = LogNorm(low, high) if wide else Normalize(low, high if high > low else low + 1e-9)
-    better_high = sweep.metric in METRICS and METRICS[sweep.metric].higher_is_better
-    return norm, style.FIELD_MAP if better_high else f"{style.FIELD_MAP}_r"
+    return norm, style.FIELD_MAP if _high_is_better(sweep) else f"{style.FIELD_MAP}_r"
+
+
+def _factor(sweep: Sweep) -> float:
+    """From stored values of the metric to those that the tables show."""
+    return METRICS[sweep.metric].scale if sweep.metric in METRICS else 1.0
+
+
+def _high_is_better(sweep: Sweep) -> bool:
+    return sweep.metric in METRICS and METRICS[sweep.metric].higher_is_better
 
 
 def _remark(sweep: Sweep, beside: Sequence[Point]) -> str:
@@ -115,18 +126,17 @@ def _cells(
     columns, rows = (
         [v for v in sweep.values(name) if any(p.settings[name] == v for p in points)] for name in axes
     )
-    factor = METRICS[sweep.metric].scale if sweep.metric in METRICS else 1.0
+    factor = _factor(sweep)
     for point in points:
         x, y = columns.index(point.settings[axes[0]]), rows.index(point.settings[axes[1]])
         if point.summary is None:
-            colour = (LOST if point.rows else ABSENT,) * 2
+            colour = to_rgba(LOST if point.rows else ABSENT)
             text = "×" if point.rows else "–"
         else:
-            filled = plt.get_cmap(colours)(norm(factor * point.summary.mean))
-            colour = (filled, filled)
+            colour = plt.get_cmap(colours)(norm(factor * point.summary.mean))
             text = metric_text(sweep.metric, point.summary.mean) + ("×" if point.diverged else "")
-        place.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour[0], edgecolor="white"))
-        dark = point.summary is not None and np.dot(colour[0][:3], (0.3, 0.6, 0.1)) < 0.5
+        place.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white"))
+        dark = np.dot(colour[:3], (0.3, 0.6, 0.1)) < 0.5
         place.text(x, y, text, ha="center", va="center", fontsize=7, color="white" if dark else "#222222")
     place.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5))
     place.set_xticks(range(len(columns)), [shown(value) for value in columns])
@@ -138,27 +148,38 @@ def _dots(
     place: Axes, points: Sequence[Point], sweep: Sweep, axes: Sequence[str], norm: Normalize, colours: str
 ) -> None:
     """A coloured dot for each combination, crosses for those that diverged."""
-    factor = METRICS[sweep.metric].scale if sweep.metric in METRICS else 1.0
+    factor = _factor(sweep)
     known = [point for point in points if point.summary is not None]
+    known.sort(key=lambda point: point.summary.mean, reverse=not _high_is_better(sweep))  # the best on top
     lost = [point for point in points if point.rows and point.summary is None]
     x, y = ([point.settings[name] for point in known] for name in axes)
     place.scatter(
         x, y, c=[factor * p.summary.mean for p in known], norm=norm, cmap=colours, edgecolor="#444444"
     )
     place.plot(*([point.settings[name] for point in lost] for name in axes), "x", color="#888888")
-    for name, scale in zip(axes, (place.set_xscale, place.set_yscale), strict=True):
-        _logarithmic_if_wide(sweep.values(name), scale)
+    _logarithmic_if_wide(sweep.values(axes[0]), place.xaxis, place.set_xscale)
+    _logarithmic_if_wide(sweep.values(axes[1]), place.yaxis, place.set_yscale)
+    place.set_axisbelow(True)
     place.grid(True)
 
 
-def _logarithmic_if_wide(values: Sequence[Setting], set_scale) -> None:
-    if min(values) > 0 and max(values) > 20 * min(values):
+def _logarithmic_if_wide(values: Sequence[float], axis: Axis, set_scale: Callable) -> None:
+    """A logarithmic axis where positive values span a factor of 20 and lie more evenly on it."""
+    if min(values) <= 0 or max(values) <= 20 * min(values):
+        return
+    if _unevenness(np.log(values)) < _unevenness(np.array(values)):
         set_scale("log")
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _unevenness(values: np.ndarray) -> float:
+    """How far the mean is from the middle of the range, as a share of it."""
+    return abs((values.mean() - values.min()) / np.ptp(values) - 0.5)
 
 
 def _lines(sweep: Sweep, x: str) -> Figure:
     """The metric over one setting, a line for each combination of the others; dashes where it does not exist."""
-    factor = METRICS[sweep.metric].scale if sweep.metric in METRICS else 1.0
+    factor = _factor(sweep)
     others = [name for name in sweep.names if name != x]
     values = sweep.values(x)
     numeric = x in sweep.numeric
@@ -167,7 +188,8 @@ def _lines(sweep: Sweep, x: str) -> Figure:
         groups.setdefault(tuple(point.settings[name] for name in others), []).append(point)
     figure, place = plt.subplots(figsize=(4.6, 3.0), layout="constrained")
     for n, (key, points) in enumerate(groups.items()):
-        look = {"color": SHADES[n % len(SHADES)], "label": ", ".join(map(shown, key)) or None}
+        shade = style.COLOURS.get(key[0]) if others == ["parameterization"] else None
+        look = {"color": shade or SHADES[n % len(SHADES)], "label": ", ".join(map(shown, key)) or None}
         known = [point for point in points if point.summary is not None]
         if known and known[0].settings[x] is None:
             place.axhline(factor * known[0].summary.mean, linestyle="--", **look)
@@ -183,7 +205,7 @@ def _lines(sweep: Sweep, x: str) -> Figure:
         edge = place.get_xaxis_transform()
         place.plot(lost, [1.0] * len(lost), "x", color=look["color"], transform=edge, clip_on=False)
     if numeric:
-        _logarithmic_if_wide(values, place.set_xscale)
+        _logarithmic_if_wide(values, place.xaxis, place.set_xscale)
     else:
         place.set_xticks(range(len(values)), [shown(value) for value in values])
     place.set(xlabel=x, ylabel=heading(sweep.metric))
