@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from experiments import multirun
 from experiments.configuration import CONFIGS, ConfigError, configure
@@ -54,6 +55,24 @@ def test_a_launcher_is_the_plugin_with_settings_for_this_suite(launcher):
         assert not config.job.env_set
     else:
         assert "multi_thread_eigen=false" in config.job.env_set.XLA_FLAGS
+
+
+def test_slurm_is_asked_for_one_gpu_and_a_time_limit(tmp_path, monkeypatch):
+    needs("submitit_slurm")
+    submitit = pytest.importorskip("submitit")
+    monkeypatch.setattr(submitit.slurm.slurm.shutil, "which", lambda name: f"/usr/bin/{name}")
+    with initialize_config_dir(str(CONFIGS), version_base=None):
+        words = [*TINY, "launcher=submitit_slurm", "hydra.launcher.partition=gpu", f"runs={tmp_path}"]
+        config = compose("config", words, return_hydra_config=True)
+    settings = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+    folder, retries = settings.pop("submitit_folder"), settings.pop("max_num_timeout")
+    module = settings.pop("_target_").rpartition(".")[0]
+    base = OmegaConf.structured(importlib.import_module(module).BaseQueueConf)
+    executor = submitit.AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=retries)
+    executor.update_parameters(**{k if k in base else f"slurm_{k}": v for k, v in settings.items()})
+    text = executor._executor._make_submission_file_text("python run.py", "0")
+    for line in ("--gpus-per-node=1", "--time=240", "--partition=gpu", "--mem=32GB", "--signal=USR2@120"):
+        assert f"#SBATCH {line}" in text, text
 
 
 @pytest.mark.parametrize("form", ["launcher", "hydra/launcher"])
@@ -115,8 +134,8 @@ def documented_sweeps() -> list[list[str]]:
     return [command.replace("\\\n", " ").split() for command in commands]
 
 
-def figure_6_folders(cells, seeds: int = 1) -> set[Path]:
-    planned, absent = plan(cells, "quick", [f"seeds={seeds}"])
+def figure_6_folders(cells) -> set[Path]:
+    planned, absent = plan(cells, "quick", [])
     assert not absent
     return {run.folder for run in planned}
 
@@ -138,8 +157,8 @@ def test_corners_of_figure_6_are_the_runs_of_the_documented_multirun():
 
 @pytest.mark.slow
 def test_figure_6_is_the_documented_multirun():
-    jobs = [job for command in documented_sweeps() for job in expand([*command, "profile=quick"])]
-    assert {folder_of_job(tuple(job)) for job in jobs} == figure_6_folders(load_target("figure_6").cells, 3)
+    jobs = [job for command in documented_sweeps() for job in expand([*command, "profile=quick", "seed=0"])]
+    assert {folder_of_job(tuple(job)) for job in jobs} == figure_6_folders(load_target("figure_6").cells)
 
 
 def test_two_sweeps_share_a_folder_without_a_lost_or_doubled_run(tmp_path):
