@@ -40,7 +40,7 @@ CELL_GROUPS = (
     "model",
     "profile",
 )  # a result's cell names them
-WITHOUT_EFFECT = ("tracking", "execution", "runs", "seed", "seeds")  # on what a cell is
+WITHOUT_EFFECT = ("tracking", "execution", "launcher", "runs", "seed", "seeds")  # on what a cell is
 
 
 class ConfigError(ValueError):
@@ -94,13 +94,15 @@ def configure(overrides: Sequence[str]) -> Configuration:
         if name not in config:
             raise ConfigError(f"`{name}` is missing from experiment={groups['experiment']}")
     built = {name: build(config[name], name) for name in NODES}
-    choices = {name: config[name] for name in NUMERIC_NODES} | {"seed": root.seed, "seeds": root.seeds}
+    given = {name: config[name] for name in NUMERIC_NODES}
+    standard = _standard(overrides)
+    choices = settled(given, standard) | {"seed": root.seed, "seeds": root.seeds}
     return Configuration(
         experiment=groups["experiment"],
         parameterization_name=groups["parameterization"],
         embedding_name=groups["embedding"],
         model_name=groups["model"],
-        variant=variant(overrides, choices),
+        variant=variant(overrides, choices, standard),
         profile=groups["profile"],
         root=root,
         choices=choices,
@@ -146,10 +148,11 @@ def _reduction_exists(groups: Mapping[str, str]) -> bool:
     return (CONFIGS / "reduction" / f"{groups['experiment']}-{groups['profile']}.yaml").exists()
 
 
-def variant(overrides: Sequence[str], choices: Mapping[str, Any]) -> tuple[str, ...]:
-    """What in `choices` differs from the same named groups without further overrides, as `key=value`."""
-    effective = [word for word in overrides if _key(word).split(".")[0] not in WITHOUT_EFFECT]
-    named = [word for word in effective if _is_group(word)]
+def variant(
+    overrides: Sequence[str], choices: Mapping[str, Any], standard: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """What in `choices` differs from `standard`, the same named groups without further overrides, as `key=value`."""
+    effective, named = _effective(overrides)
     of_cell = [word for word in named if _key(word) in CELL_GROUPS]
     beside = [word for word in named if _key(word) not in CELL_GROUPS]
     if len(named) == len(effective) and not beside:
@@ -158,10 +161,47 @@ def variant(overrides: Sequence[str], choices: Mapping[str, Any]) -> tuple[str, 
     if beside:  # a strategy, say: its name stands for all that it sets
         usual, chosen = (compose_config(chosen)[1] for chosen in (of_cell, named))
         words = [f"{key}={chosen[key]}" for key in map(_key, beside) if chosen[key] != usual.get(key)]
-    standard, _ = compose_config(named)
-    ours, theirs = (flatten({n: c[n] for n in NUMERIC_NODES}) for c in (choices, standard))
+    ours, theirs = (flatten({n: c[n] for n in NUMERIC_NODES}) for c in (choices, standard or choices))
     changed = [f"{key}={value}" for key, value in ours.items() if theirs.get(key) != value]
     return tuple(sorted([*words, *changed]))
+
+
+def _effective(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The overrides that have an effect on the numbers, and those of them that choose from a group."""
+    effective = [word for word in overrides if _key(word).split(".")[0] not in WITHOUT_EFFECT]
+    return effective, [word for word in effective if _is_group(word)]
+
+
+def _standard(overrides: Sequence[str]) -> Mapping[str, Any]:
+    """The config of the same named groups without further overrides; empty where there are none."""
+    effective, named = _effective(overrides)
+    return _named_groups(tuple(named)) if len(named) < len(effective) else {}
+
+
+@functools.lru_cache(maxsize=16)
+def _named_groups(words: tuple[str, ...]) -> Mapping[str, Any]:
+    """What the groups set by themselves; kept, because all runs of a sweep ask for the same."""
+    return compose_config(words)[0]
+
+
+def settled(given: Any, standard: Any) -> Any:
+    """`given` with each number written in one way, so that `mean=1` and `mean=1.0` are one run.
+
+    A number equal to the one in `standard` is written as there, any other whole number as an integer.
+
+    >>> settled({"mean": 1, "std": 2.0, "width": 8}, {"mean": 1.0, "std": 0.1})
+    {'mean': 1.0, 'std': 2, 'width': 8}
+    """
+    if isinstance(given, Mapping):
+        known = standard if isinstance(standard, Mapping) else {}
+        return {key: settled(value, known.get(key, value)) for key, value in given.items()}
+    if isinstance(given, list):
+        return standard if standard == given else [settled(value, None) for value in given]
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        return given
+    if given == standard and not isinstance(standard, bool):
+        return standard
+    return int(given) if float(given).is_integer() and abs(given) < 1e15 else given
 
 
 def _is_group(override: str) -> bool:

@@ -9,7 +9,8 @@ never repeated, an interrupted one is found again, and two different ones never 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +98,19 @@ def run(config: Configuration, listen: Callable[[Mapping[str, Any]], None]) -> l
     return rows
 
 
-def _exclusively(folder: Path) -> FileLock:
-    """The lock of a run folder; says so when another process holds it, then waits."""
+@contextmanager
+def _exclusively(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder; say so when another process has it, then wait."""
     lock = FileLock(folder / ".lock")
     try:
-        return lock.acquire(timeout=0).lock
+        lock.acquire(timeout=0)
     except Timeout:
         print(f"{folder} is being trained by another process: waiting for it", flush=True)
-        return lock
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def use_compilation_cache(enabled: bool) -> None:

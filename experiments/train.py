@@ -2,51 +2,105 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 import hydra
+import jax
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from experiments.configuration import CONFIGS, ConfigError, check_network, configure, group_options
-from experiments.multirun import expand
+from experiments.configuration import CONFIGS, ConfigError, configure, group_options
+from experiments.multirun import check_launcher, expand, folder_of_job, is_finished, is_sweep
 
-GROUPS = ("parameterization", "embedding", "model", "strategy", "optimizer", "profile", "tracking")
+GROUPS = (
+    "parameterization",
+    "embedding",
+    "model",
+    "strategy",
+    "optimizer",
+    "profile",
+    "tracking",
+    "launcher",
+)
 
 
-def train_one(overrides: Sequence[str]) -> float:
+def train_one(overrides: Sequence[str], bar: bool = True) -> float:
     """Run what `overrides` describe and print its result; return the mean test metric (for sweepers)."""
     config = configure(overrides)
     from experiments.progress import Bar
     from experiments.runs import data_source, folder_of, run
 
-    bar = Bar(
-        f"{config.experiment} {config.parameterization_name} seed {config.root.seed}", config.task.metric
-    )
+    label = f"{config.experiment} {config.parameterization_name} seed {config.root.seed}"
+    listener = Watched(Bar(label, config.task.metric) if bar else None)
     try:
-        rows = run(config, bar)
+        rows = run(config, listener)
     finally:
-        bar.close()
+        listener.close()
     values = []
     for row in rows:
         known = [value for value in row.metrics[row.metric] if value is not None]
         values += known
-        mean = f"{fmean(known):.5g}" if known else "none"
-        print(
-            f"{row.experiment} {row.parameterization} seed {row.seed}: {row.metric} {mean} over {len(known)} of "
-            f"{len(row.items)} items, {row.status}, {row.steps} steps in {row.seconds:.1f} s"
-        )
-    print(f"files: {folder_of(config, data_source(config))}")
+        print(result_line(row, "" if listener.called else ", found finished"))
+    print(f"files: {folder_of(config, data_source(config))}", flush=True)
     return fmean(values) if values else float("nan")
+
+
+class Watched:
+    """A listener that passes on to a bar, if there is one, and remembers whether anything was trained."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar, self.called = bar, False
+
+    def __call__(self, news: Mapping[str, Any]) -> None:
+        """Take what the trainer says."""
+        self.called = True
+        if self.bar is not None:
+            self.bar(news)
+
+    def close(self) -> None:
+        """End the bar's line."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def result_line(row: Any, remark: str) -> str:
+    """A row in one line: what it is, its mean metric over the items that did not diverge, and what it took."""
+    known = [value for value in row.metrics[row.metric] if value is not None]
+    mean = f"{fmean(known):.5g}" if known else "none"
+    return (
+        f"{' '.join((row.experiment, row.parameterization, *row.variant))} seed {row.seed}: {row.metric} {mean} over "
+        f"{len(known)} of {len(row.items)} items, {row.status}, {row.steps} steps in {row.seconds:.1f} s{remark}"
+    )
 
 
 @hydra.main(config_path=str(CONFIGS), config_name="config", version_base=None)
 def hydra_main(_: DictConfig) -> float:
-    """Called by Hydra for each job; the run is composed anew from the job's overrides, and checked."""
-    return train_one(list(HydraConfig.get().overrides.task))
+    """Called by Hydra for each job; the run is composed anew from the job's overrides, and checked.
+
+    One failing job of a multirun does not end the others: it says why and leaves no result, which
+    `main` sees at the end.
+    """
+    job = HydraConfig.get()
+    overrides = list(job.overrides.task)
+    if job.mode != RunMode.MULTIRUN:
+        return train_one(overrides)
+    os.chdir(job.runtime.cwd)  # a launcher's process may have started elsewhere
+    try:
+        return train_one(overrides, bar=job.runtime.choices["hydra/launcher"] == "basic")
+    except Exception as error:
+        if not isinstance(error, ConfigError):
+            traceback.print_exc()
+        print(f"FAILED: {' '.join(overrides)}: {error}", file=sys.stderr, flush=True)
+        return float("nan")
+    finally:
+        jax.clear_caches()  # a launcher's process trains many runs
 
 
 def usage() -> str:
@@ -61,7 +115,8 @@ def usage() -> str:
     lines += [
         "",
         "keys: seed=0 seeds=1 runs=runs trainer.steps=... parameterization.mean=... (any key of the config)",
-        "sweeps: --multirun key=1,2,3     the composed config: --cfg job",
+        "sweeps: --multirun key=1,2,3     in parallel: launcher=joblib (docs/sweeps.md)",
+        "the composed config: --cfg job",
     ]
     return "\n".join(lines)
 
@@ -72,8 +127,10 @@ def main(arguments: Sequence[str]) -> int:
         print(usage())
         return 0
     try:
-        for overrides in expand(arguments):
-            check_network(configure(overrides))
+        check_launcher(arguments)
+        jobs = [tuple(overrides) for overrides in expand(arguments)]
+        for job in jobs:
+            folder_of_job(job)
         hydra_main()
     except ConfigError as error:
         print(f"config error: {error}", file=sys.stderr)
@@ -81,7 +138,17 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
-    return 0
+    return finish(jobs) if is_sweep(arguments) else 0
+
+
+def finish(jobs: Sequence[tuple[str, ...]]) -> int:
+    """Say which jobs of a sweep have no result; return the exit code."""
+    unfinished = [job for job in jobs if not is_finished(job)]
+    for job in unfinished:
+        print(f"not finished: {' '.join(job)}", file=sys.stderr)
+    if jobs:
+        print(f"{len(jobs) - len(unfinished)} of {len(jobs)} runs are finished")
+    return 1 if unfinished else 0
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ from experiments.reporting.loading import Run, load_runs
 class Target:
     """A table or figure.
 
-    `cells`: what has to run for it; `controls`: what for the fifth column of a table. `render(folders, folder)`: write it into `folder` from the runs in
-    `folders` (those unfinished are shown as pending) and return the paths written. `text(folders)`: the
-    table as plain text; None for a figure. Both take further result rows as `rows`.
+    `cells`: what has to run for it; `controls`: what for the fifth column of a table. `render(folders,
+    folder)`: write it into `folder` from the runs in `folders` (those unfinished are shown as pending) and
+    return the paths written. `text(folders)`: the table as plain text; None for a figure. Both take further
+    result rows as `rows`.
     """
 
     name: str

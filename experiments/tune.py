@@ -1,0 +1,212 @@
+"""Search settings with Optuna: `python -m experiments.tune SPACE experiment=NAME [key=value ...] --trials N`.
+
+The objective is the mean test metric of a run over its items and seeds. A trial that diverges, in whole or in
+part, is pruned. The study is a file: the same command goes on where it was, a killed trial resumes from
+its checkpoint, and the command started several times works on one study in parallel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from experiments.configuration import ConfigError, Configuration, configure
+from experiments.files import choices_checksum
+from experiments.multirun import override_words
+from experiments.records import PROTOCOL, Row
+from experiments.reporting.metrics import METRICS
+from experiments.search import check_space, load_space, suggested
+
+WORDS, RUN, ERROR = "words", "run", "error"  # user attributes of a trial
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns 0 when the study has its trials and none of them failed."""
+    options = _parser().parse_args(arguments)
+    try:
+        import optuna
+    except ImportError:
+        print(
+            "error: Optuna is not installed: python -m pip install --editable '.[experiments,tune]'",
+            file=sys.stderr,
+        )
+        return 2
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        words = override_words(options.overrides)
+        space = load_space(options.space)
+        check_space(words, space)
+        config = configure(words)
+        direction = options.direction or _direction(config.task.metric)
+    except ConfigError as error:
+        print(f"config error: {error}", file=sys.stderr)
+        return 2
+    study_file = options.study or _study_file(options.space, config, space)
+    study = open_study(study_file, direction)
+    try:
+        work(study, study_file, words, space, options.trials, options.sampler_seed)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    print(summary(study, config.task.metric))
+    print(f"study: {study_file}")
+    return 1 if any(_state(trial) == "fail" for trial in _counted(study)) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m experiments.tune", description=__doc__.split("\n")[0])
+    parser.add_argument("space", help="a search space of configs/search/, or a YAML file")
+    parser.add_argument("overrides", nargs="+", metavar="key=value", help="the run, as for experiments.train")
+    parser.add_argument(
+        "--trials", type=int, default=20, help="of the study in all, earlier ones included (20)"
+    )
+    parser.add_argument(
+        "--study", type=Path, help="the study's file; default: named by what is searched, in runs/"
+    )
+    parser.add_argument("--sampler-seed", type=int, default=0, help="seed of the sampler (0)")
+    parser.add_argument(
+        "--direction", choices=("minimize", "maximize"), help="default: what the metric asks for"
+    )
+    return parser
+
+
+def _direction(metric: str) -> str:
+    if metric not in METRICS:
+        raise ConfigError(f"is more or less {metric} better? add --direction maximize or minimize")
+    return "maximize" if METRICS[metric].higher_is_better else "minimize"
+
+
+def _study_file(space: str, config: Configuration, values: Any) -> Path:
+    """A file for each thing to search, so that two of them are never one study."""
+    facts = {"choices": config.choices, "space": values, "protocol": PROTOCOL}
+    name = f"{Path(space).stem}-{config.experiment}-{config.profile}-{choices_checksum(facts)[:10]}"
+    return Path(config.root.runs) / "studies" / f"{name}.log"
+
+
+def open_study(path: Path, direction: str) -> Any:
+    """The study in `path`, a journal that several processes may write; new where there is none."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    return optuna.create_study(
+        storage=storage, study_name=path.stem, direction=direction, load_if_exists=True
+    )
+
+
+def work(study: Any, path: Path, words: Sequence[str], space: Any, trials: int, seed: int) -> None:
+    """Run trials until the study has `trials` of them, those of other processes included."""
+    while (taken := _take(study, path, space, trials, seed)) is not None:
+        trial, lock = taken
+        try:
+            _run(study, trial, [*words, *trial.user_attrs[WORDS]])
+        finally:
+            lock.release()
+
+
+def _take(study: Any, path: Path, space: Any, trials: int, seed: int) -> tuple[Any, FileLock] | None:
+    """The next trial and its lock, which says that somebody works on it; None where there are enough.
+
+    A trial that runs without a lock belonged to a process that died: its settings are taken again, so
+    that its run resumes.
+    """
+    import optuna
+
+    with FileLock(path.with_name(f".{path.stem}.lock")):
+        for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+            if _is_abandoned(path, trial.number):
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                study.enqueue_trial(trial.params)
+        if len(_counted(study)) >= trials:
+            return None
+        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), constant_liar=True)
+        trial = study.ask()
+        trial.set_user_attr(WORDS, suggested(trial, space))
+        lock = _trial_lock(path, trial.number)
+        lock.acquire()
+        return trial, lock
+
+
+def _trial_lock(path: Path, number: int) -> FileLock:
+    return FileLock(path.with_name(f".{path.stem}-trial-{number}.lock"))
+
+
+def _is_abandoned(path: Path, number: int) -> bool:
+    lock = _trial_lock(path, number)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    lock.release()
+    return True
+
+
+def _run(study: Any, trial: Any, words: list[str]) -> None:
+    """Train a trial's run and tell the study how it ended, in one line on the screen too."""
+    import jax
+    import optuna
+
+    from experiments.progress import Bar
+    from experiments.runs import run
+
+    settings = " ".join(trial.user_attrs[WORDS])
+    try:
+        config = configure(words)
+        bar = Bar(f"trial {trial.number}", config.task.metric)
+        try:
+            rows = run(config, bar)
+        finally:
+            bar.close()
+    except Exception as error:  # one failing trial must not end the study
+        trial.set_user_attr(ERROR, str(error))
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        print(f"trial {trial.number}: {settings}: FAILED ({type(error).__name__}: {error})", flush=True)
+        return
+    finally:
+        jax.clear_caches()
+    value = objective(rows)
+    trial.set_user_attr(RUN, rows[0].id)
+    if value is None:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    else:
+        study.tell(trial, value)
+    print(f"trial {trial.number}: {settings}: {'diverged' if value is None else f'{value:.5g}'}", flush=True)
+
+
+def objective(rows: Sequence[Row]) -> float | None:
+    """The mean metric over items and seeds; None where any of them diverged: a rest must not stand for all."""
+    values = [value for row in rows for value in row.metrics[row.metric]]
+    return None if None in values else fmean(values)
+
+
+def _state(trial: Any) -> str:
+    return trial.state.name.lower()
+
+
+def _counted(study: Any) -> list[Any]:
+    """The trials without those that wait, and those that were taken again after their process died."""
+    states = ("complete", "pruned", "running")
+    return [t for t in study.trials if _state(t) in states or (_state(t) == "fail" and ERROR in t.user_attrs)]
+
+
+def summary(study: Any, metric: str) -> str:
+    """Counts by state, and the best trial with its settings."""
+    trials = _counted(study)
+    names = {"complete": "finished", "pruned": "diverged", "fail": "failed", "running": "running elsewhere"}
+    counts = [f"{sum(_state(t) == state for t in trials)} {word}" for state, word in names.items()]
+    text = f"{len(trials)} trials: {', '.join(count for count in counts if not count.startswith('0 '))}"
+    if not any(_state(trial) == "complete" for trial in trials):
+        return text
+    best = study.best_trial
+    return f"{text}\nbest: trial {best.number}, {metric} {best.value:.5g}: {' '.join(best.user_attrs[WORDS])}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
