@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from experiments.workers import cores
 
     try:
-        targets = [load_target(name) for name in dict.fromkeys(options.targets)]
         profile = options.profile or hardware_profile()
+        targets = [load_target(name, profile) for name in dict.fromkeys(options.targets)]
         words = [*options.overrides, f"runs={options.runs}", f"tracking={options.tracking}"]
         planned, absent = plan([c for target in targets for c in target.cells], profile, words)
     except (ConfigError, ValueError, OSError) as error:
@@ -53,9 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.reproduce", description=__doc__.split("\n")[0]
     )
-    parser.add_argument(
-        "targets", nargs="+", help="table_1 ... table_12, figure_1 ... figure_21", metavar="TARGET"
-    )
+    parser.add_argument("targets", nargs="+", help="table_1 ... figure_21, study_NAME", metavar="TARGET")
     parser.add_argument(
         "--profile", choices=group_options("profile"), help="default: paper on a GPU, else quick"
     )
