@@ -125,7 +125,7 @@ def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
         OmegaConf.set_struct(config, False)
         config.pop("hydra")
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last from an empty key
         raise ConfigError(_explain(error, overrides)) from error
     if groups["profile"] != "paper" and not _reduction_exists(groups):
         raise ConfigError(
@@ -189,6 +189,8 @@ def build(node: Any, path: str, **supplied: Any) -> Any:
         raise ConfigError(f"`{path}` needs a `_target_`: choose one of its group's options")
     values = dict(node)
     name, partial = values.pop("_target_"), values.pop("_partial_", False)
+    if not isinstance(partial, bool):
+        raise ConfigError(f"`{path}._partial_`={partial!r}: must be true or false")
     target = _target(name, f"{path}._target_")
     nested = {k: build(v, f"{path}.{k}") for k, v in values.items() if _is_node(v)}
     plain = {k: v for k, v in values.items() if k not in nested}

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from experiments.configuration import CONFIGS, ConfigError, check_network, configure, group_options
+from experiments.files import system_error
 from experiments.multirun import expand
 
 GROUPS = ("parameterization", "embedding", "model", "strategy", "optimizer", "profile", "tracking")
@@ -46,7 +47,14 @@ def train_one(overrides: Sequence[str]) -> float:
 @hydra.main(config_path=str(CONFIGS), config_name="config", version_base=None)
 def hydra_main(_: DictConfig) -> float:
     """Called by Hydra for each job; the run is composed anew from the job's overrides, and checked."""
-    return train_one(list(HydraConfig.get().overrides.task))
+    try:
+        return train_one(list(HydraConfig.get().overrides.task))
+    except ConfigError as error:  # of the data, say: Hydra would print it with a traceback
+        print(f"config error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    except OSError as error:
+        print(f"error: {system_error(error)}", file=sys.stderr)
+        raise SystemExit(1) from error
 
 
 def usage() -> str:
