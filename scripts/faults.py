@@ -78,17 +78,21 @@ def line(outcome: Outcome) -> str:
     return f"{word:10}{outcome.name} ({outcome.seconds:.0f} s): {outcome.seen}"
 
 
-def page(outcomes: Sequence[Outcome], quick: bool) -> str:
-    """The report as Markdown."""
+def page(outcomes: Sequence[Outcome], quick: bool, earlier: str = "") -> str:
+    """The report as Markdown; faults not tried now keep what `earlier`, the page so far, says of them."""
     commit, dirty = git_state(ROOT)
     state = f"commit {commit}{' with changes' if dirty else ''}" if commit else "no checkout"
-    about = f"{datetime.now(UTC).date()}, {state}{', in short (--quick)' if quick else ''}."
-    parts = [HEAD, about, ""]
+    about = f"{datetime.now(UTC).date()}, {state}{', --quick' if quick else ''}"
+    items = {name: found for name in FAULTS if (found := _item(name, earlier))}
     for outcome in outcomes:
         what = (FAULTS[outcome.name].__doc__ or "").strip().splitlines()[0]
         word = {True: "Survived", False: "**Not survived**", None: "Not tried"}[outcome.survived]
-        parts += [f"- **{outcome.name}**: {what} {word}: {outcome.seen}."]
-    return "\n".join(parts).rstrip() + "\n"
+        items[outcome.name] = f"- **{outcome.name}**: {what} {word} ({about}): {outcome.seen}."
+    return "\n".join([HEAD, *(items[name] for name in FAULTS if name in items)]) + "\n"
+
+
+def _item(name: str, text: str) -> str | None:
+    return next((line for line in text.splitlines() if line.startswith(f"- **{name}**: ")), None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.faults", description=__doc__.split(":")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(FAULTS)}; default: all")
     parser.add_argument("--quick", action="store_true", help="fewer kills, fewer inputs, smaller tables")
-    parser.add_argument("--output", type=Path, help="write the report to this file")
+    parser.add_argument("--output", type=Path, help="put what was seen into this page")
     parser.add_argument("--keep", action="store_true", help="keep the folder in which the faults were tried")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(FAULTS))
@@ -114,7 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             shutil.rmtree(folder, ignore_errors=True)
     if options.output:
-        write_text(options.output, page(outcomes, options.quick))
+        earlier = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
+        write_text(options.output, page(outcomes, options.quick, earlier))
     return 1 if any(outcome.survived is False for outcome in outcomes) else 0
 
 
