@@ -40,36 +40,41 @@ def kills(folder: Path, quick: bool) -> str:
     """kill -9 of a reproduction and all its workers at random moments, again and again; then one clean pass."""
     target, count = ("table_11", 3) if quick else ("table_1", 20)
     undisturbed, disturbed = Place(folder / "undisturbed"), Place(folder / "disturbed")
-    good(undisturbed.reproduce(target))
+    process = undisturbed.reproduce(target)
+    _until_planned(process)
+    begun = time.monotonic()
+    good(process)
+    span = 2 * (time.monotonic() - begun) / count  # kills spread over about the time that all runs take
     moments = random.Random(SEED)
     words = [word for setting in OFTEN for word in ("--set", setting)]
-    planning = training = 0
+    planning, training = 0, 0
     for number in range(count):
         process = disturbed.reproduce(target, *words)
-        if number % 4 == 0:
-            time.sleep(moments.uniform(0.5, 8.0))
+        if number % 5 == 0:
+            time.sleep(moments.uniform(0.5, 5.0))
         else:
-            _after_plan(process, moments.uniform(0.0, 8.0))
-        begun = (disturbed.runs / "logs").exists() and number % 4
-        planning, training = planning + (not begun), training + bool(begun)
+            _until_planned(process)
+            time.sleep(moments.uniform(0.0, span))
         end(process)
+        begun_runs = list(disturbed.runs.glob("*/*/config.yaml"))
+        cut = any(not path.with_name("result.json").exists() for path in begun_runs)
+        planning, training = planning + (number % 5 == 0), training + (cut and number % 5 > 0)
     finished = len(list(disturbed.runs.glob("*/*/result.json")))
     good(disturbed.reproduce(target))
     rows = same_results(undisturbed, disturbed, [target])
     expect(not list(disturbed.runs.glob("*/*/checkpoints")), "checkpoints of finished runs were left")
     return (
-        f"{count} kills of {target} ({training} while it trained, {planning} while it planned or started; "
-        f"{finished} of {rows} runs were finished by then), one clean pass: {rows} rows, their histories and the "
-        "table are those of an undisturbed pass"
+        f"{count} kills of {target} ({planning} of them while it started or planned, {training} with runs begun and "
+        f"not ended; {finished} of {rows} runs were finished after the last), one clean pass: {rows} rows, their "
+        "histories and the table are those of an undisturbed pass"
     )
 
 
-def _after_plan(process: subprocess.Popen, seconds: float) -> None:
-    """Wait until the plan is printed, then `seconds`."""
+def _until_planned(process: subprocess.Popen) -> None:
+    """Wait until a reproduction has printed its plan."""
     for line in process.stdout:
         if line.startswith(("estimated time", "[1/")):
-            break
-    time.sleep(seconds)
+            return
 
 
 def two_at_once(folder: Path, quick: bool) -> str:
