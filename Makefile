@@ -12,7 +12,7 @@ REPRODUCE := $(RUN) -m experiments.reproduce $(OPTIONS)
 TABLE1 := table_1 $(foreach n,3 4 5 7 8 10 11 13 14 15 19 20 21,figure_$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce-table1 reproduce plan-table1 report data test test-all lint format benchmark readme setup clean
+.PHONY: help reproduce-table1 reproduce plan-table1 report data test test-all lint format benchmark readme docs faults setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ table-%: $(VENV)/ready ## one table, such as table-6
 
 figure-%: $(VENV)/ready ## one figure, such as figure-9
 	$(REPRODUCE) figure_$*
+
+study-%: $(VENV)/ready ## one choice the paper leaves open, such as study-depth (docs/reproduction.md lists them)
+	$(REPRODUCE) study_$(subst -,_,$*)
 
 report: $(VENV)/ready ## all results as HTML pages, in report/
 	$(RUN) -m experiments.report $(ARGS)
@@ -57,6 +60,12 @@ benchmark: $(VENV)/ready ## training steps per second of the four parameterizati
 
 readme: $(VENV)/ready ## put Table 1, as results/ has it, into the README
 	$(RUN) -m scripts.update_readme
+
+docs: $(VENV)/ready ## put the studies' conclusions, as results/ has them, into docs/reproduction.md
+	$(RUN) -m scripts.update_docs
+
+faults: $(VENV)/ready ## what runs survive: kills, full disks, damaged files and more (some minutes)
+	$(RUN) -m scripts.faults $(ARGS)
 
 setup: $(VENV)/ready ## the virtual environment alone
 

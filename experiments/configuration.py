@@ -139,7 +139,7 @@ def _compose(overrides: Sequence[str]) -> list[dict]:
         OmegaConf.set_struct(config, False)
         config.pop("hydra")
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last from an empty key
         raise ConfigError(_explain(error, overrides)) from error
     return [resolved, groups]
 
@@ -236,6 +236,8 @@ def build(node: Any, path: str, **supplied: Any) -> Any:
         raise ConfigError(f"`{path}` needs a `_target_`: choose one of its group's options")
     values = dict(node)
     name, partial = values.pop("_target_"), values.pop("_partial_", False)
+    if not isinstance(partial, bool):
+        raise ConfigError(f"`{path}._partial_`={partial!r}: must be true or false")
     target = _target(name, f"{path}._target_")
     nested = {k: build(v, f"{path}.{k}") for k, v in values.items() if _is_node(v)}
     plain = {k: v for k, v in values.items() if k not in nested}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +27,7 @@ def write_atomically(path: Path, write: Callable) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with naming(path), os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -34,6 +36,35 @@ def write_atomically(path: Path, write: Callable) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an error of the system that names no file (a write's does not) the name of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def system_error(error: OSError) -> str:
+    """What the system refused, where, and what to do, as one line.
+
+    >>> system_error(OSError(errno.ENOSPC, "No space left on device", "runs/a.npz"))
+    'runs/a.npz: No space left on device: make room and repeat the command, which goes on from there'
+    """
+    remedies = {
+        errno.ENOSPC: "make room and repeat the command, which goes on from there",
+        errno.EDQUOT: "make room and repeat the command, which goes on from there",
+        errno.EFBIG: "raise the limit and repeat the command, which goes on from there",
+        errno.EROFS: "choose folders that can be written (runs=, --results, RWF_CACHE)",
+        errno.EACCES: "choose folders that can be written (runs=, --results, RWF_CACHE)",
+        errno.ENOTDIR: "choose folders that can be written (runs=, --results, RWF_CACHE)",
+    }
+    parts = (error.filename, error.strerror or str(error), remedies.get(error.errno))
+    return ": ".join(str(part) for part in parts if part)
 
 
 def write_text(path: Path, text: str) -> None:

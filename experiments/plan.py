@@ -31,7 +31,8 @@ class Planned:
     def label(self) -> str:
         """The run in a few words."""
         words = (self.cell.experiment, self.cell.parameterization, self.cell.embedding, self.cell.model)
-        return " ".join((*words, *self.cell.variant, f"seed {self.seed}"))
+        settings = (word for word in self.cell.variant if not word.startswith("reduced="))
+        return " ".join((*words, *settings, f"seed {self.seed}"))
 
 
 def plan(cells: Iterable[Cell], profile: str, options: Sequence[str]) -> tuple[list[Planned], list[Cell]]:

@@ -173,7 +173,7 @@ def read_results(results: Path) -> list[Row]:
 
 def _read_lines(path: Path) -> list[Row]:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_text(path).splitlines(), start=1):
         if line.strip():
             rows.append(Row.from_json(_parse(line, f"{path}:{number}"), f"{path}:{number}"))
     return rows
@@ -186,10 +186,17 @@ def read_runs(runs: Path) -> list[Row]:
 
 def read_result(path: Path) -> list[Row]:
     """The rows of one run's `result.json`."""
-    value = _parse(path.read_text(encoding="utf-8"), str(path))
+    value = _parse(_text(path), str(path))
     if not isinstance(value, Mapping) or set(value) != {"rows"} or not isinstance(value["rows"], list):
         raise ValueError(f'{path}: expected an object {{"rows": [...]}}')
     return [Row.from_json(row, f"{path}: row {number}") for number, row in enumerate(value["rows"], start=1)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not text in UTF-8 ({error.reason})") from error
 
 
 def _parse(text: str, where: str) -> object:

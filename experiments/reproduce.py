@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.configuration import ConfigError, group_options
+from experiments.files import system_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,19 +30,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         names = specs.names() if "all" in options.targets else list(dict.fromkeys(options.targets))
-        targets = [load_target(name) for name in names]
         profile = options.profile or hardware_profile()
+        targets = [load_target(name, profile) for name in names]
         words = [*options.overrides, f"runs={options.runs}", f"tracking={options.tracking}"]
         cells = [cell for target in targets for cell in target.cells]
         if options.control:
             cells += [cell for target in targets for cell in target.controls]
         planned, absent = plan(cells, profile, words)
+        earlier = [*read_results(options.results), *read_runs(options.runs)]
     except (ConfigError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     workers = options.workers or (len(cores()) if on_cpu() else 1)
     todo = [run for run in planned if run.rows is None]
-    earlier = [*read_results(options.results), *read_runs(options.runs)]
     print(f"{', '.join(names)} at profile={profile}, {workers} worker{'s' * (workers > 1)}")
     times = expected_seconds(todo, earlier, profile)
     print(describe(planned, absent, estimated_seconds(times, workers)), flush=True)
@@ -49,10 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         failed = run_all(planned, longest_first(todo, times), workers, options)
+        return finish(targets, planned, failed, options, profile)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         return 130
-    return finish(targets, planned, failed, options, profile)
+    except OSError as error:  # a full disk, a folder that cannot be written
+        print(f"error: {system_error(error)}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,7 +64,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m experiments.reproduce", description=__doc__.split("\n")[0]
     )
     parser.add_argument(
-        "targets", nargs="+", help="table_1 ... table_12, figure_1 ... figure_21, or all", metavar="TARGET"
+        "targets",
+        nargs="+",
+        help="table_1 ... table_12, figure_1 ... figure_21, study_NAME; all: every table and figure",
+        metavar="TARGET",
     )
     parser.add_argument(
         "--profile", choices=group_options("profile"), help="default: paper on a GPU, else quick"
@@ -102,7 +109,14 @@ def run_all(planned: Sequence, todo: Sequence, workers: int, options: argparse.N
 
     def report(run: Any, message: Mapping[str, Any]) -> None:
         if message["event"] == "done":
-            add_rows(options.results, [Row.from_json(row) for row in message["rows"]])
+            try:
+                add_rows(options.results, [Row.from_json(row) for row in message["rows"]])
+            except (
+                OSError,
+                ValueError,
+            ) as error:  # the run is kept: its rows are added when it is found done
+                reason = system_error(error) if isinstance(error, OSError) else str(error)
+                failed[run.label] = f"its rows were not added: {reason}"
         elif message["event"] == "failed":
             failed[run.label] = message["error"]
         screen.show(run, message)

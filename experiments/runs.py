@@ -52,7 +52,15 @@ def data_source(config: Configuration) -> Source:
 def finished_rows(config: Configuration) -> list[Row] | None:
     """The rows of the run if it is finished, else None."""
     path = folder_of(config, data_source(config)) / "result.json"
-    return read_result(path) if path.exists() else None
+    return _finished(path) if path.exists() else None
+
+
+def _finished(path: Path) -> list[Row]:
+    """The rows of a finished run. Raises ConfigError where its result cannot be read."""
+    try:
+        return read_result(path)
+    except ValueError as error:
+        raise ConfigError(f"{error}: delete this file and run again") from error
 
 
 def run(config: Configuration, listen: Callable[[Mapping[str, Any]], None]) -> list[Row]:
@@ -64,17 +72,17 @@ def run(config: Configuration, listen: Callable[[Mapping[str, Any]], None]) -> l
     folder = folder_of(config, source)
     result = folder / "result.json"
     if result.exists():
-        return read_result(result)
+        return _finished(result)
     check_network(config)
     try:
         data = config.task.items()
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, ValueError) as error:  # other errors of the system are no fault of the data
         raise ConfigError(str(error)) from error
     use_compilation_cache(config.execution.compilation_cache)
     folder.mkdir(parents=True, exist_ok=True)
     with _exclusively(folder):
         if result.exists():  # another process finished it while this one waited
-            return read_result(result)
+            return _finished(result)
         write_text(folder / "config.yaml", yaml.safe_dump(dict(config.resolved), sort_keys=False))
         name = f"{config.experiment}/{folder.name}"
         with config.tracking.open(folder, name, config.resolved) as tracker:

@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from experiments.configuration import CONFIGS, ConfigError, configure, group_options
+from experiments.files import system_error
 from experiments.multirun import check_launcher, expand, folder_of_job, is_finished, is_sweep
 
 GROUPS = (
@@ -50,6 +51,18 @@ def train_one(overrides: Sequence[str], bar: bool = True) -> float:
         print(result_line(row, "" if listener.called else ", found finished"))
     print(f"files: {folder_of(config, data_source(config))}", flush=True)
     return fmean(values) if values else float("nan")
+
+
+def train_alone(overrides: Sequence[str]) -> float:
+    """`train_one`, its errors in one line and an exit code; Hydra would print them with a traceback."""
+    try:
+        return train_one(overrides)
+    except ConfigError as error:  # of the data, say
+        print(f"config error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    except OSError as error:
+        print(f"error: {system_error(error)}", file=sys.stderr)
+        raise SystemExit(1) from error
 
 
 class Watched:
@@ -90,7 +103,7 @@ def hydra_main(_: DictConfig) -> float:
     job = HydraConfig.get()
     overrides = list(job.overrides.task)
     if job.mode != RunMode.MULTIRUN:
-        return train_one(overrides)
+        return train_alone(overrides)
     os.chdir(job.runtime.cwd)  # a launcher's process may have started elsewhere
     try:
         return train_one(overrides, bar=job.runtime.choices["hydra/launcher"] == "basic")

@@ -17,7 +17,7 @@ from annotated_types import Ge, Gt
 from experiments import checkpoints, members
 from experiments.checkpoints import Checkpoint
 from experiments.configuration import Configuration
-from experiments.files import finite, load_arrays, save_arrays
+from experiments.files import finite, load_arrays, naming, save_arrays, write_text
 from experiments.members import Group
 from experiments.programs import Programs, programs
 from experiments.task import Data
@@ -114,14 +114,13 @@ class History:
     def rewind(self, count: int) -> None:
         """Keep the first `count` lines."""
         self.lines = self.lines[:count]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("".join(line + "\n" for line in self.lines))
+        write_text(self.path, "".join(line + "\n" for line in self.lines))
 
     def add(self, entries: list[dict[str, Any]]) -> None:
         """Append one line per entry and hand them to the operating system."""
         new = [json.dumps(finite(entry), allow_nan=False) for entry in entries]
         self.lines += new
-        with self.path.open("a") as file:
+        with naming(self.path), self.path.open("a") as file:
             file.writelines(line + "\n" for line in new)
 
 

@@ -12,6 +12,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.files import system_error
+
+
+def reason_of(error: Exception) -> str:
+    """Why a run failed, in one line."""
+    if isinstance(error, OSError):
+        return system_error(error)
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
 
 def main() -> None:
     """Serve until standard input ends."""
@@ -43,8 +52,7 @@ def main() -> None:
             import traceback
 
             traceback.print_exc()
-            reason = (str(error).splitlines() or [""])[0]
-            say({"event": "failed", "error": f"{type(error).__name__}: {reason}"})
+            say({"event": "failed", "error": reason_of(error)})
         jax.clear_caches()
 
 

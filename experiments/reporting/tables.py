@@ -214,7 +214,7 @@ def _marks(
     shapes = {frozenset((item, r.seed) for r in rows for item in r.items) for rows in choice.rows.values()}
     if len(shapes) > 1:
         marks.append(Mark("uneven", "the columns differ in items or seeds; differences use the common ones"))
-    if spec.verdict and not entries["rwf"].paper_best:
+    if spec.verdict and line.paper and not entries["rwf"].paper_best:
         marks.append(Mark("paper", "RWF is not the best of the paper's own four numbers here"))
     if line.note:
         marks.append(Mark("note", line.note))

@@ -1,4 +1,4 @@
-"""The tables and figures of the paper by name: what has to run for them, and how they are rendered."""
+"""Tables and figures of the paper, and studies, by name: what has to run for them, and how they are rendered."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from experiments.records import Cell, Row
-from experiments.reporting import settings, settings_writers, specs, tables, writers
+from experiments.reporting import settings, settings_writers, specs, studies, studies_writer, tables, writers
 from experiments.reporting.figures.drawing import FigureSpec, draw_and_save, figure_spec
 from experiments.reporting.loading import Run, load_runs
 
 
 @dataclass(frozen=True)
 class Target:
-    """A table or figure.
+    """A table, a figure or a study.
 
     `cells`: what has to run for it; `controls`: what for the fifth column of a table. `render(folders,
     folder)`: write it into `folder` from the runs in `folders` (those unfinished are shown as pending) and
-    return the paths written. `text(folders)`: the table as plain text; None for a figure. Both take further
-    result rows as `rows`.
+    return the paths written. `text(folders)`: the table (of a study: and its conclusion) as plain text; None
+    for a figure. Both take further result rows as `rows`.
     """
 
     name: str
@@ -32,8 +32,13 @@ class Target:
     controls: tuple[Cell, ...] = ()
 
 
-def load_target(name: str) -> Target:
-    """The table or figure called `name`. Raises ValueError naming the known ones."""
+def load_target(name: str, profile: str = "quick") -> Target:
+    """The table, figure or study called `name`. Raises ValueError naming the known ones.
+
+    `profile` is of concern to studies alone, which may make an experiment smaller than the profile does.
+    """
+    if name.startswith("study_"):
+        return _study(studies.read_study(name.removeprefix("study_")), profile)
     if name in specs.SETTINGS:
         return _settings(name)
     return _table(specs.table_spec(name)) if name.startswith("table") else _figure(figure_spec(name))
@@ -72,3 +77,16 @@ def _figure(spec: FigureSpec) -> Target:
         return draw_and_save(spec, runs, Path(folder))
 
     return Target(spec.name, spec.title, spec.caption, spec.cells, render, None)
+
+
+def _study(study: studies.Study, profile: str) -> Target:
+    def table(folders: Iterable[Path], rows: Sequence[Row]) -> tables.Table:
+        return studies.table(study, profile, [*(run.row for run in load_runs(folders)), *rows])
+
+    def render(folders: Iterable[Path], folder: Path, rows: Sequence[Row] = ()) -> list[Path]:
+        return studies_writer.write_all(study, table(folders, rows), Path(folder))
+
+    def text(folders: Iterable[Path], rows: Sequence[Row] = ()) -> str:
+        return studies_writer.terminal(study, table(folders, rows))
+
+    return Target(f"study_{study.name}", study.title, study.question, study.cells(profile), render, text)

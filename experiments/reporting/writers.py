@@ -33,8 +33,9 @@ def write_all(table: Table, folder: Path) -> list[Path]:
 
 
 def heading(table: Table) -> str:
-    """Number and title, such as "Table 6: Natural images"."""
-    return f"Table {table.name.split('_')[1]}: {table.title}"
+    """Number and title, such as "Table 6: Natural images"; of a study, its name."""
+    kind, _, number = table.name.partition("_")
+    return f"{kind.capitalize()} {number}: {table.title}"
 
 
 def ours_text(entry: Entry, line: TableLine, table: Table) -> str:
@@ -214,8 +215,9 @@ def latex(table: Table) -> str:
     align = "l" + "r" * len(table.columns) + "r" + "l" * (1 + table.verdict)
     head = [tex(text) for text in heads(table)]
     lines = [r"\begin{table}", r"\centering", r"\footnotesize"]
-    number = table.name.split("_")[1]
-    caption = tex(f"{table.title} (Table {number} of the paper). {table.caption.strip()} {legend(table)}")
+    kind, _, number = table.name.partition("_")
+    place = f"Table {number} of the paper" if kind == "table" else f"study {number}"
+    caption = tex(f"{table.title} ({place}). {table.caption.strip()} {legend(table)}")
     lines += [rf"\caption{{{caption}}}", rf"\label{{tab:{table.name.replace('_', '-')}}}"]
     lines += [rf"\begin{{tabular}}{{{align}}}", r"\toprule", " & ".join(head) + r" \\", r"\midrule"]
     group = ""

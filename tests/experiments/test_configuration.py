@@ -33,7 +33,7 @@ COLUMNS = ("plain", "aa", "wn", "rwf")
     [
         (["experiment=image_natura"], ["experiment=image_natura", "did you mean image_natural?", "regression_1d"]),
         ([], ["experiment=NAME is missing", "image_natural"]),
-        ([*SMOKE, "parameterization=rfw"], ["parameterization=rfw", "did you mean rwf?", "plain_lr, rwf, wn"]),
+        ([*SMOKE, "parameterization=rfw"], ["parameterization=rfw", "did you mean rwf?", "choices: aa"]),
         ([*SMOKE, "profile=papr"], ["profile=papr", "paper, quick, smoke"]),
         ([*SMOKE, "typo=3"], ["`typo`", "seed"]),
         ([*SMOKE, "+typo=3"], ["`typo`", "seed"]),

@@ -175,3 +175,11 @@ def test_no_commit_is_claimed_outside_a_checkout(tmp_path, monkeypatch):
     assert git_state(tmp_path / "inner") == (None, None)
     monkeypatch.setenv("PATH", "")
     assert git_state(tmp_path) == (None, None)
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path):
+    path = tmp_path / "quick" / "rows" / "darcy.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"darcy\.jsonl: not text in UTF-8"):
+        read_results(tmp_path)

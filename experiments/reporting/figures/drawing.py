@@ -96,15 +96,20 @@ def _remarks(groups: Mapping[str, Drawn]) -> list[str]:
 def draw_and_save(spec: FigureSpec, runs: Iterable[Run], folder: Path) -> list[Path]:
     """Write `<name>.png`, `.pdf` and the caption `.md` into `folder`; return their paths."""
     figure, caption = draw(spec, runs)
+    paths = save(figure, spec.name, folder)
+    paths.append(Path(folder) / f"{spec.name}.md")
+    write_text(paths[-1], f"{caption}\n\n![{spec.title}]({spec.name}.png)\n")
+    return paths
+
+
+def save(figure: Figure, name: str, folder: Path) -> list[Path]:
+    """Write `<name>.png` and `.pdf` into `folder`, without dates in them, and close the figure."""
     paths = []
     try:
         with style.look():
             for suffix, facts in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
-                paths.append(Path(folder) / f"{spec.name}.{suffix}")
-                save = functools.partial(figure.savefig, format=suffix, metadata=facts)
-                write_atomically(paths[-1], save)
+                paths.append(Path(folder) / f"{name}.{suffix}")
+                write_atomically(paths[-1], functools.partial(figure.savefig, format=suffix, metadata=facts))
     finally:
         plt.close(figure)
-    paths.append(Path(folder) / f"{spec.name}.md")
-    write_text(paths[-1], f"{caption}\n\n![{spec.title}]({spec.name}.png)\n")
     return paths
