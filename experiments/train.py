@@ -110,7 +110,8 @@ def hydra_main(_: DictConfig) -> float:
     except Exception as error:
         if not isinstance(error, ConfigError):
             traceback.print_exc()
-        print(f"FAILED: {' '.join(overrides)}: {error}", file=sys.stderr, flush=True)
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        print(f"FAILED: {' '.join(overrides)}: {reason}", file=sys.stderr, flush=True)
         return float("nan")
     finally:
         jax.clear_caches()  # a launcher's process trains many runs

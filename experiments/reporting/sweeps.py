@@ -6,6 +6,7 @@ Seeds are averaged, and items within a seed. What diverged or is missing is said
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -119,17 +120,18 @@ def _settings_of_cells(cells: set[Cell], profile: str, where: Sequence[str]) -> 
     for cell in sorted(cells):
         settings = {name: getattr(cell, name) for name in GROUPS} | dict(map(_split, cell.variant))
         if absent := [name for name in names if name not in settings]:
-            standard = _standard(cell, profile)
+            groups = [word for word in cell.overrides if "." not in word.partition("=")[0]]
+            standard = _standard((*groups, f"profile={profile}"))
             settings |= {name: standard.get(name) for name in absent}
         if all(settings[name] == _value(value) for name, value in wanted.items()):
             found[cell] = {name: settings[name] for name in names}
     return found
 
 
-def _standard(cell: Cell, profile: str) -> dict[str, Setting]:
-    """The settings of a cell's named groups, without its variant."""
-    groups = [word for word in cell.overrides if not word.partition("=")[0].count(".")]
-    config, choices = compose_config([*groups, f"profile={profile}"])
+@functools.lru_cache(maxsize=64)
+def _standard(groups: tuple[str, ...]) -> dict[str, Setting]:
+    """The settings that named groups bring along."""
+    config, choices = compose_config(groups)
     values = {**choices, **flatten(config)}
     return {name: None if value is None else _value(value) for name, value in values.items()}
 
