@@ -16,7 +16,7 @@ from annotated_types import Ge, Gt
 
 from experiments import checkpoints, members
 from experiments.checkpoints import Checkpoint
-from experiments.configuration import Configuration
+from experiments.configuration import ConfigError, Configuration
 from experiments.files import finite, load_arrays, naming, save_arrays, write_text
 from experiments.members import Group
 from experiments.programs import Programs, programs
@@ -272,7 +272,10 @@ def _store(path: Path, outcomes: list[Outcome], seconds: float) -> None:
 
 
 def _load(path: Path, count: int) -> tuple[list[Outcome], float]:
-    arrays, _ = load_arrays(path)
+    try:
+        arrays, _ = load_arrays(path)
+    except ValueError as error:  # names the file, and says to delete it
+        raise ConfigError(str(error)) from error
     return [_outcome(arrays, n) for n in range(count)], float(arrays["seconds"])
 
 

@@ -112,14 +112,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in options.names or FAULTS:
             outcomes.append(attempt(name, folder / name, options.quick))
             print(line(outcomes[-1]), flush=True)
+            if options.output:
+                earlier = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
+                write_text(options.output, page(outcomes[-1:], options.quick, earlier))
     finally:
         if options.keep:
             print(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    if options.output:
-        earlier = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
-        write_text(options.output, page(outcomes, options.quick, earlier))
     return 1 if any(outcome.survived is False for outcome in outcomes) else 0
 
 

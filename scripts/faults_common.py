@@ -18,6 +18,7 @@ from experiments.records import read_results
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSING = ("date", "seconds", "iterations_per_second")  # of a row: what no two runs share
+PASSING += ("commit", "dirty")  # the checkout may go on while this takes its minutes
 
 
 class Broken(Exception):

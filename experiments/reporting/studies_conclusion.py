@@ -46,7 +46,7 @@ def conclusion(study: Study, table: Table) -> list[str]:
     head = (
         f"The choice changes the numbers: {_listed(decided)} against “{first.label}”."
         if decided
-        else f"Undecided: nothing tells the choices apart ({first.units})."
+        else f"Undecided: nothing tells another choice from “{first.label}” ({first.units})."
     )
     sentences = [f"**{head}**", *(comparison.text() for comparison in comparisons)]
     sentences.append(_claims([first, *done]))
@@ -96,14 +96,15 @@ class _Comparison:
             for name, interval in self.columns.items()
         ]
         same = [PARAMETERIZATIONS[n] for n in PARAMETERIZATIONS if _same_runs(self.first, self.line, n)]
-        changes = f"“{self.line.label}” against “{self.first.label}”: {', '.join(parts) or 'no common runs'}"
+        changes = f"“{self.line.label}”: {', '.join(parts) or 'nothing to compare'}"
         if same:
             changes += f"; the same runs for {_listed(same)}"
         if self.advantage is None:
             return f"{changes}."
         found = ADVANTAGE[verdict(self.advantage, metric)]
         before, here = (_interval(line) for line in (self.first, self.line))
-        return f"{changes}. RWF against Plain is {here} here and {before} there: the advantage is {found}."
+        both = f"{here} here and {before} with “{self.first.label}”"
+        return f"{changes}. RWF against Plain is {both}: the advantage is {found}."
 
 
 def _interval(line: TableLine) -> str:

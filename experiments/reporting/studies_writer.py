@@ -34,11 +34,10 @@ def section(study: Study, profile: str, table: Table) -> str:
     """The study's part of the documentation: question, where the rows come from, conclusion."""
     run = f"`make study-{study.name.replace('_', '-')}`"
     parts = [f"### {study.title}", f"{study.question} ({run})"]
-    facts = sources(table)
-    if facts:
+    if len(conclusion(study, table)) > 1:  # not pending as a whole
         link = f"[table and figure](../results/{profile}/study_{study.name}.md)"
-        text = "; ".join([*facts, link])
-        parts.append(f"{text[0].upper()}{text[1:]}.")
+        text = "; ".join([*sources(table), link])
+        parts.append(f"{text[:1].upper()}{text[1:]}.")
     return "\n\n".join([*parts, *_paragraphs(study, table)])
 
 
