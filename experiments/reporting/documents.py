@@ -15,6 +15,11 @@ def documents() -> dict[str, str]:
     return {path.stem: markdown(path.read_text(encoding="utf-8")) for path in sorted(DOCS.glob("*.md"))}
 
 
+def pictures() -> list[Path]:
+    """The pictures that the pages show, which stand in figures/ beside them."""
+    return sorted((DOCS / "figures").glob("*.png"))
+
+
 def markdown(text: str) -> str:
     """Markdown as HTML: tables in boxes of their own, raw HTML as text, links out of docs/ taken off."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from tqdm import tqdm
 
 from experiments.configuration import CONFIGS
-from experiments.files import write_text
+from experiments.files import write_atomically, write_text
 from experiments.records import Row
 from experiments.reporting import documents, html_tables, provenance, settings, specs, tables
 from experiments.reporting.costs import costs
@@ -59,6 +59,8 @@ def write_site(runs: Sequence[Run], results: Path, output: Path) -> Path:
     write("curves.html", "curves.html", "Learning curves", curves=_curves(runs))
     write("costs.html", "costs.html", "Costs", costs=costs(rows), columns=list(PARAMETERIZATIONS.values()))
     _write_rows(write, rows)
+    for path in documents.pictures():
+        write_atomically(output / "figures" / path.name, lambda file, path=path: file.write(path.read_bytes()))
     for name, text in documents.documents().items():
         write(f"{name}.html", "document.html", name.replace("_", " "), text=Markup(text))
     shutil.copyfile(TEMPLATES / "style.css", output / "style.css")
