@@ -60,7 +60,9 @@ def write_site(runs: Sequence[Run], results: Path, output: Path) -> Path:
     write("costs.html", "costs.html", "Costs", costs=costs(rows), columns=list(PARAMETERIZATIONS.values()))
     _write_rows(write, rows)
     for path in documents.pictures():
-        write_atomically(output / "figures" / path.name, lambda file, path=path: file.write(path.read_bytes()))
+        write_atomically(
+            output / "figures" / path.name, lambda file, path=path: file.write(path.read_bytes())
+        )
     for name, text in documents.documents().items():
         write(f"{name}.html", "document.html", name.replace("_", " "), text=Markup(text))
     shutil.copyfile(TEMPLATES / "style.css", output / "style.css")

@@ -46,7 +46,11 @@ class Smaller:
 
 @dataclass(frozen=True)
 class Study:
-    """One study. `paper`: the paper's numbers, by parameterization; empty where it prints none."""
+    """One study.
+
+    `paper`: the paper's numbers, by parameterization; empty where it prints none. `only`: the one profile
+    that it makes sense at, where there is one.
+    """
 
     name: str
     title: str
@@ -56,6 +60,7 @@ class Study:
     choices: tuple[Option, ...]
     paper: Mapping[str, Printed] = field(default_factory=dict)
     profiles: Mapping[str, Smaller] = field(default_factory=dict)
+    only: str | None = None
 
     def cells(self, profile: str) -> tuple[Cell, ...]:
         """What has to run, each once; the variants are words for the command line."""

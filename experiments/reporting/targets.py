@@ -80,6 +80,9 @@ def _figure(spec: FigureSpec) -> Target:
 
 
 def _study(study: studies.Study, profile: str) -> Target:
+    if study.only not in (None, profile):
+        raise ValueError(f"study_{study.name} is made for profile={study.only}, not {profile}")
+
     def table(folders: Iterable[Path], rows: Sequence[Row]) -> tables.Table:
         return studies.table(study, profile, [*(run.row for run in load_runs(folders)), *rows])
 

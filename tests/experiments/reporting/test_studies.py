@@ -19,7 +19,7 @@ from experiments.reporting.targets import load_target
 from scripts.update_docs import BEGIN, END, PAGE
 
 OPEN = ("navier_stokes", "nerf_two_pi", "shape_normalize", "darcy_law", "depth", "text_std", "ct_scale")
-OPEN += ("rwf_log", "aa_layer", "causal_sum")
+OPEN += ("rwf_log", "aa_layer", "causal_sum", "training_length")
 STUDY = Study(
     "synthetic",
     "A choice",
@@ -47,6 +47,11 @@ def test_a_study_composes_and_says_truly_what_is_smaller(name):
     assert study.choices[0].settings != choice.settings or choice.cell or choice.parameterizations
     columns = {name for word in study.choices for name in word.parameterizations}
     assert columns <= set(PARAMETERIZATIONS)
+
+
+def test_a_study_made_for_one_profile_says_so_at_another():
+    with pytest.raises(ValueError, match="made for profile=quick, not paper"):
+        load_target("study_training_length", "paper")
 
 
 def test_sizes_of_the_cavity_study_are_those_it_states():
