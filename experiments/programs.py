@@ -91,18 +91,20 @@ def programs(config: Configuration, size: int) -> Programs:
 
         return jax.lax.fori_loop(0, count, one, state)
 
-    def evaluate(state, shared, item):
-        return task.evaluate(network_of(state["factors"], state["constants"]), shared, item)
+    def composed(state):
+        return rwf.compose(state["factors"]), state["constants"]
 
-    def predict(state, shared, item):
-        predictions = task.predict(network_of(state["factors"], state["constants"]), shared, item)
-        if not hasattr(task, "analyse"):
-            return predictions
+    def evaluate(effective, shared, item):
+        return task.evaluate(lambda *inputs: apply(*effective, *inputs), shared, item)
 
+    def predict(effective, shared, item):
+        return task.predict(lambda *inputs: apply(*effective, *inputs), shared, item)
+
+    def analyse(state, shared, item):
         def function(factors: PyTree, *inputs: Any) -> Any:
             return network_of(factors, state["constants"])(*inputs)
 
-        return predictions | task.analyse(function, state["factors"], shared, item)
+        return task.analyse(function, state["factors"], shared, item)
 
     def weight_change(state, seed):
         return rwf.analysis.relative_weight_change(state["factors"], initial(seed)[0])
@@ -114,12 +116,21 @@ def programs(config: Configuration, size: int) -> Programs:
 
         return jax.jit(precise, **options)
 
+    # Of the composed weights, evaluation and prediction are one program for all parameterizations,
+    # which the compilation cache keeps.
+    effective = over(composed, 0)
+    evaluated, predicted, analysed = (over(f, 0, None, 0) for f in (evaluate, predict, analyse))
+
+    def predictions(state: PyTree, shared: PyTree, items: PyTree) -> dict[str, jax.Array]:
+        arrays = predicted(effective(state), shared, items)
+        return arrays | analysed(state, shared, items) if hasattr(task, "analyse") else arrays
+
     return Programs(
         size,
         start=over(start, 0, None, 0),
         advance=over(advance, 0, None, 0, 0, 0, None, None, donate_argnums=0),
-        evaluate=over(evaluate, 0, None, 0),
-        predict=over(predict, 0, None, 0),
+        evaluate=lambda state, shared, items: evaluated(effective(state), shared, items),
+        predict=predictions,
         weight_change=over(weight_change, 0, 0),
     )
 

@@ -107,6 +107,8 @@ def save(figure: Figure, name: str, folder: Path) -> list[Path]:
     paths = []
     try:
         with style.look():
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once, not again for each file
             for suffix, facts in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
                 paths.append(Path(folder) / f"{name}.{suffix}")
                 write_atomically(paths[-1], functools.partial(figure.savefig, format=suffix, metadata=facts))
