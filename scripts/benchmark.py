@@ -34,7 +34,7 @@ def main() -> int:
         "--seconds", type=float, default=2.0, help="of each parameterization in a round, about"
     )
     parser.add_argument("--output", type=Path, help="a JSON file for the numbers")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     experiments = [word for word in options.words if "=" not in word]
     settings = [word for word in options.words if "=" in word]
     try:

@@ -191,7 +191,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each side in a round, about")
     parser.add_argument("--output", type=Path, help="a JSON file for the numbers")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     experiments = [word for word in options.words if "=" not in word] or ["advection", "navier_stokes"]
     settings = [word for word in options.words if "=" in word]
     try:
