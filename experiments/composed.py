@@ -1,4 +1,4 @@
-"""Composed configurations kept between commands: Hydra takes 0.15 s for one, and a plan of the paper needs hundreds."""
+"""Composed configurations kept between commands: Hydra is slow at one, and a plan of the paper needs hundreds."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def kept(configs: Path, words: Sequence[str], compose: Callable[[Sequence[str]],
     except (OSError, ValueError):
         try:
             value = compose(general)
-        except Exception:
+        except ValueError:
             compose(words)  # the same error in the words that were given
             raise
         text = json.dumps(value)

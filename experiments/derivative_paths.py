@@ -1,6 +1,6 @@
 """What derivatives cost: a `Jet` against nested `jax.grad` and `jax.hessian` at each point.
 
-    python -m experiments.derivative_paths [EXPERIMENT ...] [--profile paper] [--rounds 5] [--output FILE]
+    python -m scripts.benchmark --derivatives [EXPERIMENT ...] [--profile paper] [--rounds 5] [--output FILE]
 
 All paths run in one process: the same network, points, loss and optimizer, whole training steps in
 interleaved rounds. The nested path is the one that PINN code commonly takes, a scalar function of one point
@@ -10,10 +10,7 @@ residual losses with respect to the parameters are compared.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import sys
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -22,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import rwf
-from experiments.configuration import ConfigError, Configuration, configure, group_options
-from experiments.files import write_json
+from experiments.configuration import ConfigError, Configuration, configure
 from experiments.records import provenance
 from experiments.task import Network
 from experiments.tasks.advection import Advection
@@ -197,30 +193,3 @@ def table(
         print("\n".join(lines(comparison)), flush=True)
         measured[experiment] = dataclasses.asdict(comparison) | {"ratios": comparison.ratios}
     return {"profile": profile, "precision": "float32", **facts, "derivative_paths": measured}
-
-
-def main() -> int:
-    """The command of the module's docstring."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.derivative_paths", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument("words", nargs="*", metavar="EXPERIMENT|KEY=VALUE")
-    parser.add_argument("--profile", default="paper", choices=group_options("profile"))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each path in a round, about")
-    parser.add_argument("--output", type=Path, help="a JSON file for the numbers")
-    options = parser.parse_intermixed_args()
-    experiments = [word for word in options.words if "=" not in word] or list(EXPERIMENTS)
-    settings = [word for word in options.words if "=" in word]
-    try:
-        measured = table(experiments, options.profile, options.rounds, options.seconds, settings)
-    except ConfigError as error:
-        print(f"config error: {error}", file=sys.stderr)
-        return 2
-    if options.output:
-        write_json(options.output, measured)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

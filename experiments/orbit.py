@@ -29,6 +29,10 @@ from experiments.tasks.pixels import to_bytes
 from experiments.tasks.rendering import InverseRendering
 
 FRAMES_PER_SECOND = 16
+KINDS = {
+    ".gif": {"duration": 1000 / FRAMES_PER_SECOND, "loop": 0},
+    ".mp4": {"fps": FRAMES_PER_SECOND, "plugin": "FFMPEG"},
+}
 ELEVATION = 30.0  # degrees above the horizontal
 
 
@@ -69,16 +73,10 @@ def _labelled(image: np.ndarray, label: str) -> np.ndarray:
 
 
 def write_film(path: Path, frames: np.ndarray) -> None:
-    """Write `frames` (n, height, width, 3) as .gif, in an endless loop, or .mp4. Raises ConfigError."""
-    if path.suffix == ".gif":
-        options = {"duration": 1000 / FRAMES_PER_SECOND, "loop": 0}
-    elif path.suffix == ".mp4":
-        options = {"fps": FRAMES_PER_SECOND, "plugin": "FFMPEG"}
-    else:
-        raise ConfigError(f"{path} must end in .gif or .mp4")
+    """Write `frames` (n, height, width, 3) in the kind of film that `path` ends in. Raises ConfigError."""
     film = io.BytesIO()
     try:
-        imageio.imwrite(film, frames, extension=path.suffix, **options)
+        imageio.imwrite(film, frames, extension=path.suffix, **KINDS[path.suffix])
     except ImportError as error:
         raise ConfigError(f"writing {path.name} needs imageio-ffmpeg: pip install imageio-ffmpeg") from error
     write_atomically(path, lambda file: file.write(film.getvalue()))
@@ -95,8 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     labels = [folder.name.split("-")[0] for folder in options.folders]
     try:
-        if options.output.suffix not in (".gif", ".mp4"):
-            raise ConfigError(f"{options.output} must end in .gif or .mp4")
+        if options.output.suffix not in KINDS:
+            raise ConfigError(f"{options.output} must end in {' or '.join(KINDS)}")
         films = [orbit(folder, options.frames, options.size, options.elevation) for folder in options.folders]
         write_film(options.output, side_by_side(films, labels))
     except ConfigError as error:

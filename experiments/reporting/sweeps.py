@@ -145,7 +145,7 @@ def _value(value: object) -> Setting:
     if isinstance(value, bool):
         return str(value)
     try:
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     except (TypeError, ValueError):
         return str(value)
 

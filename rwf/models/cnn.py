@@ -62,8 +62,8 @@ class CNN(nnx.Module):
 def halved(h: Float[Array, "*batch size size inputs"], kernel: Array) -> Array:
     """The convolution of `h` with a kernel (2, 2, inputs, outputs) at stride 2: half as many points an axis.
 
-    The patches do not overlap, so it is one matrix product of blocks; on a CPU that is several times
-    faster than a general convolution and its gradient.
+    The patches do not overlap, so it is one matrix product of blocks, where a CPU takes long over the
+    gradient of a general convolution.
     """
     *batch, rows, columns, inputs = h.shape
     blocks = h.reshape(*batch, rows // 2, 2, columns // 2, 2, inputs)

@@ -4,9 +4,9 @@ import sys
 import jax
 import pytest
 
-from experiments import derivative_paths
 from experiments.configuration import ConfigError, configure
 from experiments.derivative_paths import AGREEMENT, EXPERIMENTS, gradients, nested, relative_difference
+from scripts import benchmark
 
 
 def smoke(experiment, *words):
@@ -39,8 +39,8 @@ def test_an_experiment_without_derivatives_has_no_nested_path():
 def test_the_command_prints_a_table_and_writes_the_numbers(tmp_path, monkeypatch, capsys):
     output = tmp_path / "paths.json"
     words = ["advection", "--profile", "smoke", "--rounds", "2", "--seconds", "0.02", "--output", str(output)]
-    monkeypatch.setattr(sys, "argv", ["derivative_paths", *words])
-    assert derivative_paths.main() == 0
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--derivatives", *words])
+    assert benchmark.main() == 0
     assert "advection" in capsys.readouterr().out
     measured = json.loads(output.read_text())
     numbers = measured["derivative_paths"]["advection"]
