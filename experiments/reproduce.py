@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from experiments.workers import cores
 
     try:
-        names = specs.names() if "all" in options.targets else list(dict.fromkeys(options.targets))
+        named = [name.replace("-", "_") for name in options.targets]
+        names = specs.names() if "all" in named else list(dict.fromkeys(named))
         profile = options.profile or hardware_profile()
         targets = [load_target(name, profile) for name in names]
         words = [*options.overrides, f"runs={options.runs}", f"tracking={options.tracking}"]

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from experiments.records import Row
 from experiments.reporting import settings_writers, writers
-from experiments.reporting.provenance import link
+from experiments.reporting.provenance import Link, link
 from experiments.reporting.settings import SettingsTable
 from experiments.reporting.summary import summary
 from experiments.reporting.tables import Table, TableLine, column_label
 
+Leads = Callable[[Sequence[Row]], Link | None]
 
-def results_view(table: Table) -> dict[str, Any]:
-    """A table of results for the template `tables.html`."""
+
+def results_view(table: Table, rows: Iterable[Row]) -> dict[str, Any]:
+    """A table of results for the template `tables.html`, its numbers with links to those of `rows` behind them."""
+    known = {(row.id, row.seed): row for row in rows}
+
+    def leads(shown: Sequence[Row]) -> Link | None:
+        return link([known[row.id, row.seed] for row in shown])  # a study's table relabels the rows it shows
+
     return {
         "name": table.name,
         "heading": writers.heading(table),
@@ -21,7 +30,7 @@ def results_view(table: Table) -> dict[str, Any]:
         "columns": [column_label(name) for name in table.columns],
         "verdict": table.verdict,
         "settings": (),
-        "lines": [_line(line, table) for line in table.lines],
+        "lines": [_line(line, table, leads) for line in table.lines],
         "summary": summary(table),
         "footnotes": table.footnotes,
         "status": status(table),
@@ -37,17 +46,17 @@ def status(table: Table) -> str:
     return f"{done} of {len(table.lines)} rows, the others pending" if some else "pending"
 
 
-def _line(line: TableLine, table: Table) -> dict[str, Any]:
+def _line(line: TableLine, table: Table, leads: Leads) -> dict[str, Any]:
     difference, _, limits = writers.difference_text(line).partition(" [")
     place = line.group if writers.shared_measure(table) else f"{line.group}, {writers.measure(line)}"
     compared = [row for name in ("rwf", "plain") if name in line.entries for row in line.entries[name].rows]
     return {
         "label": line.label,
         "place": place,
-        "cells": [_cell(name, line, table) for name in table.columns],
+        "cells": [_cell(name, line, table, leads) for name in table.columns],
         "difference": difference,
         "limits": f"[{limits}" if limits else "",
-        "compared": link(compared) if line.interval else None,
+        "compared": leads(compared) if line.interval else None,
         "units": line.units,
         "verdict": line.verdict,
         "tone": line.claims[0].replace(" ", "-"),
@@ -55,7 +64,7 @@ def _line(line: TableLine, table: Table) -> dict[str, Any]:
     }
 
 
-def _cell(name: str, line: TableLine, table: Table) -> dict[str, Any]:
+def _cell(name: str, line: TableLine, table: Table, leads: Leads) -> dict[str, Any]:
     entry = line.entries.get(name)
     if entry is None:
         return {"text": "", "paper": None, "best": False, "link": None}
@@ -63,7 +72,7 @@ def _cell(name: str, line: TableLine, table: Table) -> dict[str, Any]:
         "text": writers.ours_text(entry, line, table),
         "paper": writers.paper_text(entry, line, table),
         "best": entry.best,
-        "link": link(entry.rows),
+        "link": leads(entry.rows),
     }
 
 

@@ -7,12 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-
-from experiments.files import write_atomically
 from experiments.reporting import specs
-from experiments.reporting.figures import style
-from experiments.reporting.figures.drawing import FigureSpec, draw, figure_spec
+from experiments.reporting.figures.drawing import FigureSpec, draw, figure_spec, save_picture
 from experiments.reporting.loading import Run
 from experiments.reporting.selection import PROFILES
 
@@ -60,11 +56,5 @@ def _needs_rows_only(name: str) -> bool:
 
 def _draw(spec: FigureSpec, runs: Sequence[Run], path: Path) -> str:
     figure, caption = draw(spec, runs)
-    try:
-        with style.look():
-            write_atomically(
-                path, lambda file: figure.savefig(file, format="png", dpi=160, metadata={"Software": None})
-            )
-    finally:
-        plt.close(figure)
+    save_picture(figure, path)
     return caption

@@ -17,18 +17,22 @@ from tqdm import tqdm
 from experiments.configuration import CONFIGS
 from experiments.files import write_atomically, write_text
 from experiments.records import Row
-from experiments.reporting import documents, html_tables, provenance, settings, specs, tables
+from experiments.reporting import documents, html_tables, provenance, settings, specs, studies_writer, tables
 from experiments.reporting.costs import costs
 from experiments.reporting.curves import learning_curves
 from experiments.reporting.illustrations import illustrate
 from experiments.reporting.loading import Run
 from experiments.reporting.metrics import PARAMETERIZATIONS
+from experiments.reporting.studies import best_table, read_study
+from experiments.reporting.studies import names as study_names
+from experiments.reporting.studies_conclusion import conclusion
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 PAGES = (
     ("index.html", "Table 1"),
     ("tables.html", "Tables"),
     ("figures.html", "Figures"),
+    ("studies.html", "Studies"),
     ("curves.html", "Learning curves"),
     ("costs.html", "Costs"),
     ("rows.html", "Rows"),
@@ -56,6 +60,7 @@ def write_site(runs: Sequence[Run], results: Path, output: Path) -> Path:
     write("tables.html", "tables.html", "Tables", tables=others)
     captioned = [(figure, Markup(documents.inline(figure.caption))) for figure in figures]
     write("figures.html", "figures.html", "Figures", figures=captioned)
+    write("studies.html", "studies.html", "Studies", studies=_studies(rows, output / "figures"))
     write("curves.html", "curves.html", "Learning curves", curves=_curves(runs))
     write("costs.html", "costs.html", "Costs", costs=costs(rows), columns=list(PARAMETERIZATIONS.values()))
     _write_rows(write, rows)
@@ -99,7 +104,23 @@ def _file(name: str) -> str:
 def _view(name: str, rows: Sequence[Row]) -> dict[str, Any]:
     if name in specs.SETTINGS:
         return html_tables.settings_view(settings.read(name))
-    return html_tables.results_view(tables.build(specs.table_spec(name), rows))
+    return html_tables.results_view(tables.build(specs.table_spec(name), rows), rows)
+
+
+def _studies(rows: Sequence[Row], folder: Path) -> list[dict[str, Any]]:
+    found = []
+    for study in tqdm(
+        [read_study(name) for name in study_names()], desc="studies", disable=None, leave=False
+    ):
+        _, table = best_table(study, rows)
+        view, file = html_tables.results_view(table, rows) | {"summary": ()}, None
+        if view["status"] != "pending":
+            file = f"study_{study.name}.png"
+            studies_writer.picture(table, folder / file)
+        sentences = [Markup(documents.inline(sentence)) for sentence in conclusion(study, table)]
+        words = {"title": study.title, "question": study.question, "conclusion": sentences}
+        found.append({**words, "view": view, "file": file})
+    return found
 
 
 def _curves(runs: Sequence[Run]) -> list[tuple[str, list]]:

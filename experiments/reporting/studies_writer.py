@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from experiments.files import write_text
 from experiments.reporting import writers
 from experiments.reporting.figures import drawing, style
@@ -16,12 +18,20 @@ from experiments.reporting.tables import Table
 def write_all(study: Study, table: Table, folder: Path) -> list[Path]:
     """Write `study_<name>.md` (table, figure, conclusion), `.csv`, `.tex`, `.png` and `.pdf`; return the paths."""
     paths = writers.write_all(table, folder)
-    with style.look():
-        figure = choices(table)
     picture = f"![{study.title}](study_{study.name}.png)"
     parts = (writers.markdown(table).rstrip(), picture, *_paragraphs(study, table))
     write_text(paths[0], "\n\n".join(parts) + "\n")
-    return [*paths, *drawing.save(figure, f"study_{study.name}", folder)]
+    return [*paths, *drawing.save(_figure(table), f"study_{study.name}", folder)]
+
+
+def picture(table: Table, path: Path) -> None:
+    """Write the figure of a study's table as PNG."""
+    drawing.save_picture(_figure(table), path)
+
+
+def _figure(table: Table) -> Figure:
+    with style.look():
+        return choices(table)
 
 
 def terminal(study: Study, table: Table) -> str:

@@ -39,6 +39,9 @@ def load_target(name: str, profile: str = "quick") -> Target:
     """
     if name.startswith("study_"):
         return _study(studies.read_study(name.removeprefix("study_")), profile)
+    if name not in specs.names():
+        known = [*specs.names(), *(f"study_{study}" for study in studies.names())]
+        raise ValueError(f"nothing named {name!r}: known are {', '.join(known)}")
     if name in specs.SETTINGS:
         return _settings(name)
     return _table(specs.table_spec(name)) if name.startswith("table") else _figure(figure_spec(name))

@@ -115,3 +115,13 @@ def save(figure: Figure, name: str, folder: Path) -> list[Path]:
     finally:
         plt.close(figure)
     return paths
+
+
+def save_picture(figure: Figure, path: Path) -> None:
+    """Write `path` as PNG of a screen's resolution, and close the figure."""
+    facts = {"Software": None}
+    try:
+        with style.look():
+            write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=160, metadata=facts))
+    finally:
+        plt.close(figure)

@@ -10,7 +10,7 @@ import pytest
 
 from experiments import report
 from experiments.records import add_rows
-from experiments.reporting import documents, provenance, settings, site, specs
+from experiments.reporting import documents, provenance, settings, site, specs, studies
 from experiments.reporting.figures.drawing import figure_spec
 from experiments.reporting.loading import Run, load_runs
 
@@ -48,12 +48,45 @@ def pages(tmp_path_factory):
     (folder / "results" / "quick" / "figure_7.md").write_text(
         "**Figure 7.** As *kept*.\n\n![x](figure_7.png)\n"
     )
+    rows += study_rows(synthetic._make_row)
     everything = [*runs, *map(Run, rows)]
     with pytest.MonkeyPatch.context() as patch:
         names = {"": specs.names(), "table": ["table_1", "table_6"], "figure": DRAWN}
         patch.setattr(specs, "names", lambda kind="": names[kind])
+        patch.setattr(site, "study_names", lambda: ["rwf_log", "text_std"])
         site.write_site(everything, folder / "results", folder / "out")
     return {path.name: parse(path) for path in (folder / "out").glob("*.html")}, everything, folder / "out"
+
+
+def study_rows(make_row):
+    """Rows of every choice and column of a study of two seeds, RWF with log s being worse than RWF."""
+    study = studies.read_study("rwf_log")
+    values = {"plain": 0.04, "aa": 0.03, "wn": 0.02, "rwf": 0.01, "rwf_log": 0.08}
+    return [
+        make_row(
+            cell.parameterization, seed, experiment=cell.experiment, embedding=cell.embedding, model=cell.model,
+            variant=cell.variant, metric="relative_l2", items=("regression_1d",),
+            metrics={"relative_l2": (values[cell.parameterization] * (1 + 0.01 * seed),)},
+        )
+        for cell in study.places("quick")
+        for seed in (0, 1)
+    ]  # fmt: skip
+
+
+def test_studies_have_a_page_with_table_figure_and_conclusion(pages):
+    trees, _, folder = pages
+    done, pending = (
+        trees["studies.html"].find(f".//*[@id='study_{name}']") for name in ("rwf_log", "text_std")
+    )
+    text = text_of(done)
+    assert "The choice changes the numbers" in text and "the same runs for Plain, AA and WN" in text
+    numbers = [a for a in done.iter(f"{HTML}a") if text_of(a).startswith("8.04")]
+    (number,) = numbers  # the mean of 8 % and 8.08 %
+    page, _, anchor = number.get("href").partition("#")
+    assert "rwf_log, seed 0" in number.get("title") and "rwf_log, seed 1" in number.get("title")
+    assert anchor in ids(trees[page])
+    assert (folder / "figures" / "study_rwf_log.png").stat().st_size > 10_000
+    assert "Pending: make study-text-std" in text_of(pending)
 
 
 def test_every_number_of_ours_leads_to_its_rows(pages):
