@@ -2,9 +2,10 @@
 
 A `Jet` holds a value, its first derivatives along some directions of the input, and one second-order
 stream: the sum of the second derivatives along some of these directions (the Laplacian, if they are
-the unit vectors). Sums, products, matrix products and activations act on it by the chain rule, so a
-model written for arrays takes a jet as well. The second-order stream alone, without mixed derivatives,
-is the forward Laplacian of Li et al. (2024, Nature Machine Intelligence 6).
+the unit vectors), to which the derivative along a further vector, the drift, may be added. Sums,
+products, matrix products and activations act on it by the chain rule, so a model written for arrays
+takes a jet as well. The second-order stream alone, without mixed derivatives, is the forward Laplacian
+of Li et al. (2024, Nature Machine Intelligence 6); the drift enters only where it starts.
 """
 
 from __future__ import annotations
@@ -40,17 +41,28 @@ class Jet:
         self.second_of = second_of
 
     @classmethod
-    def seed(cls, x: Array, directions: Sequence[int | Array], second: Sequence[int] = ()) -> Jet:
+    def seed(
+        cls,
+        x: Array,
+        directions: Sequence[int | Array],
+        second: Sequence[int] = (),
+        drift: Array | Sequence[float] | None = None,
+    ) -> Jet:
         """The input `x`, of shape (..., d), with derivatives along `directions`.
 
         A direction is the index of a coordinate or a vector of shape (d,) or of x's shape. `second` lists
         the positions in `directions` whose second derivatives are summed into the second-order stream.
-        Raises ValueError for positions out of range and for vectors of another shape.
+        The derivative along `drift`, a vector too, is added to that sum at no cost: where an equation has
+        first derivatives beside the second, this spares a stream. Raises ValueError for positions out of
+        range, for vectors of another shape, and for a drift without `second`.
 
         >>> x = Jet.seed(jnp.array([[2.0, 3.0]]), directions=(0, 1), second=(0,))
         >>> cubes = x * x * x
         >>> cubes.first[0].tolist(), cubes.first[1].tolist(), cubes.second.tolist()
         ([[12.0, 0.0]], [[0.0, 27.0]], [[12.0, 0.0]])
+        >>> x = Jet.seed(jnp.array([[2.0, 3.0]]), directions=(0,), second=(0,), drift=(0.0, -1.0))
+        >>> (x * x * x).sum(-1).second.tolist()  # of x^3 + t^3: 6x - 3t^2
+        [-15.0]
         """
         x = jnp.asarray(x)
         first = [_direction(x, direction) for direction in directions]
@@ -58,7 +70,9 @@ class Jet:
             raise ValueError(
                 f"second={tuple(second)} must name positions in the {len(first)} directions, once each"
             )
-        return cls(x, first, None, tuple(second))
+        if drift is not None and not second:
+            raise ValueError("drift is added to second derivatives: name some in second, or make it a direction")
+        return cls(x, first, None if drift is None else _vector(x, drift), tuple(second))
 
     @property
     def first(self) -> tuple[Array, ...]:
@@ -67,7 +81,7 @@ class Jet:
 
     @property
     def second(self) -> Array:
-        """The sum of second derivatives along the directions in `second_of`, of the value's shape."""
+        """The second derivatives along the directions in `second_of` and the drift, summed, of the value's shape."""
         return (
             jnp.zeros_like(self.value) if self._second is None else jnp.broadcast_to(self._second, self.shape)
         )
@@ -251,9 +265,12 @@ def _direction(x: Array, direction: int | Array) -> Array:
     if np.ndim(direction) == 0:
         if not 0 <= int(direction) < x.shape[-1]:
             raise ValueError(f"direction {direction} is not a coordinate of points of shape {x.shape}")
-        vector = jnp.zeros(x.shape[-1:], x.dtype).at[int(direction)].set(1)
-    else:
-        vector = jnp.asarray(direction, x.dtype)
+        direction = jnp.zeros(x.shape[-1:], x.dtype).at[int(direction)].set(1)
+    return _vector(x, direction)
+
+
+def _vector(x: Array, direction: Array | Sequence[float]) -> Array:
+    vector = jnp.asarray(direction, x.dtype)
     if vector.shape not in (x.shape, x.shape[-1:]):
         raise ValueError(f"a direction of shape {vector.shape} does not fit points of shape {x.shape}")
     return vector.reshape((1,) * (x.ndim - vector.ndim) + vector.shape)

@@ -268,7 +268,7 @@ def test_network_eager_equals_jit(architecture):
 
 @over_architectures
 def test_jet_equals_nested_differentiation(architecture):
-    """Values, both first derivatives and the second derivative along the second axis, in float64."""
+    """Values, both first derivatives, the second along the second axis, and that with a drift, in float64."""
     with jax.enable_x64(True):
         _, _, apply = network(architecture)
         params, constants, inputs = plain(architecture)
@@ -278,7 +278,8 @@ def test_jet_equals_nested_differentiation(architecture):
 
         def streams(x):
             jet = apply(params, constants, *others, rwf.Jet.seed(x, (0, 1), second=(1,)))
-            return jet.value, *jet.first, jet.second
+            drifting = rwf.Jet.seed(x, (1,), second=(0,), drift=(-3.0, 0.5))
+            return jet.value, *jet.first, jet.second, apply(params, constants, *others, drifting).second
 
         def nested(x):
             def value(x):
@@ -289,7 +290,8 @@ def test_jet_equals_nested_differentiation(architecture):
 
             along = jnp.zeros_like(x).at[:, 1].set(1.0)
             curvature = jax.jvp(lambda x: slope(x, 1), (x,), (along,))[1]
-            return value(x), slope(x, 0), slope(x, 1), curvature
+            first = slope(x, 0), slope(x, 1)
+            return value(x), *first, curvature, curvature - 3 * first[0] + 0.5 * first[1]
 
         for ours, oracle in zip(*jax.jit(lambda x: (streams(x), nested(x)))(x), strict=True):
             assert ours.dtype == oracle.dtype == np.float64

@@ -11,6 +11,7 @@ from rwf import Jet, jets
 X = np.random.default_rng(0).uniform(0.5, 1.5, (5, 3))
 A = np.random.default_rng(1).standard_normal((3, 3))
 DIRECTION = np.array([0.5, -1.0, 2.0])
+DRIFT = np.array([-0.25, 3.0, 1.0])
 
 OPERATIONS = {
     "add": lambda x: x + x * x,
@@ -68,9 +69,12 @@ def double_precision():
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operation_equals_nested_differentiation(name):
     function = OPERATIONS[name]
-    jet, first_only, value, first, second = jax.jit(ours_and_oracle, static_argnums=0)(function, X)
+    (jet, first_only, drifting), value, first, second, drifted = jax.jit(ours_and_oracle, static_argnums=0)(
+        function, X
+    )
     close(jet.value, value)
     close(jet.second, second[0] + second[1])
+    close(drifting.second, second[0] + drifted)
     assert not first_only.second.any()
     for stream, same, slope in zip(jet.first, first_only.first, first, strict=True):
         close(stream, slope)
@@ -82,8 +86,13 @@ def ours_and_oracle(function, x):
     slopes = [lambda x, d=direction: jax.jvp(function, (x,), (d,))[1] for direction in along]
     first = [slope(x) for slope in slopes]
     second = [jax.jvp(slope, (x,), (d,))[1] for slope, d in zip(slopes, along, strict=True)]
-    jet = function(Jet.seed(x, (0, DIRECTION), second=(0, 1)))
-    return jet, function(Jet.seed(x, (0, DIRECTION))), function(x), first, second
+    drifted = jax.jvp(function, (x,), (jnp.broadcast_to(DRIFT, (5, 3)),))[1]
+    seeds = (
+        Jet.seed(x, (0, DIRECTION), second=(0, 1)),
+        Jet.seed(x, (0, DIRECTION)),
+        Jet.seed(x, (0,), second=(0,), drift=DRIFT),
+    )
+    return [function(seed) for seed in seeds], function(x), first, second, drifted
 
 
 @pytest.mark.parametrize("name", ["gate", "matrix first", "concatenate seeds", "index seed"])
@@ -129,6 +138,10 @@ def test_seeds_that_do_not_fit():
         Jet.seed(x, (3,))
     with pytest.raises(ValueError, match="does not fit"):
         Jet.seed(x, (np.ones(2),))
+    with pytest.raises(ValueError, match="drift is added to second derivatives"):
+        Jet.seed(x, (0,), drift=DRIFT)
+    with pytest.raises(ValueError, match="does not fit"):
+        Jet.seed(x, (0,), second=(0,), drift=(1.0, 2.0))
     with pytest.raises(ValueError, match="once each"):
         Jet.seed(x, (0, 1), second=(2,))
     with pytest.raises(ValueError, match="seed them alike"):
