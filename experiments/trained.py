@@ -13,7 +13,7 @@ import yaml
 
 import rwf
 from experiments.checkpoints import from_host
-from experiments.configuration import ConfigError, build
+from experiments.building import ConfigError, build
 from experiments.files import load_arrays
 from experiments.task import Network
 
