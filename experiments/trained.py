@@ -12,8 +12,8 @@ import jax
 import yaml
 
 import rwf
-from experiments.checkpoints import from_host
 from experiments.building import ConfigError, build
+from experiments.checkpoints import from_host
 from experiments.files import load_arrays
 from experiments.task import Network
 

@@ -6,11 +6,12 @@ import random
 import pytest
 
 from experiments.configuration import ConfigError, configure
-from scripts import faults, faults_inputs
-from scripts.faults_common import Broken, Ended, Place, lasting, same_results
+from scripts.faults import __main__ as faults
+from scripts.faults import configs
+from scripts.faults.places import Broken, Ended, Place, lasting, same_results
 
 
-@pytest.mark.parametrize("kind", faults_inputs.KINDS)
+@pytest.mark.parametrize("kind", configs.KINDS)
 def test_generated_configurations_are_refused_in_one_line(kind):
     chance = random.Random(3)
     base = {"experiment": "image_natural", "profile": "smoke", "tracking": "none", "parameterization": "rwf"}
@@ -25,7 +26,7 @@ def test_generated_configurations_are_refused_in_one_line(kind):
 def test_misspelt_words_are_other_words():
     chance = random.Random(0)
     for word in ("a", "steps", "aa", "tensorfloat32"):
-        assert all(faults_inputs.misspell(word, chance) not in ("", word) for _ in range(50))
+        assert all(configs.misspell(word, chance) not in ("", word) for _ in range(50))
 
 
 @pytest.mark.parametrize(

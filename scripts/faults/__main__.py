@@ -20,19 +20,19 @@ from pathlib import Path
 
 from experiments.files import write_text
 from experiments.records import git_state
-from scripts import faults_inputs, faults_runs
-from scripts.faults_common import ROOT, Broken, Untried
+from scripts.faults import configs, disks, files, processes
+from scripts.faults.places import ROOT, Broken, Untried
 
 Fault = Callable[[Path, bool], str]  # a folder of its own, whether in short; returns what was seen
 FAULTS: dict[str, Fault] = {
-    "kills": faults_runs.kills,
-    "two-at-once": faults_runs.two_at_once,
-    "full-disk": faults_runs.full_disk,
-    "read-only": faults_runs.read_only,
-    "no-server": faults_runs.no_server,
-    "checkpoints": faults_runs.bad_checkpoints,
-    "configs": faults_inputs.configs,
-    "files": faults_inputs.files,
+    "kills": processes.kills,
+    "two-at-once": processes.two_at_once,
+    "full-disk": disks.full_disk,
+    "read-only": disks.read_only,
+    "no-server": processes.no_server,
+    "checkpoints": processes.bad_checkpoints,
+    "configs": configs.configs,
+    "files": files.files,
 }
 HEAD = """# What runs survive
 

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.records import read_results
+import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from experiments.files import load_arrays
+from experiments.records import read_result, read_results
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 PASSING = ("date", "seconds", "iterations_per_second")  # of a row: what no two runs share
 PASSING += ("commit", "dirty")  # the checkout may go on while this takes its minutes
+OFTEN = ("execution.checkpoint_seconds=0.05", "execution.progress_seconds=0.02")
+LONG = ("experiment=regression_1d", "parameterization=rwf", "trainer.steps=20000", "trainer.record_every=100")
+LONG += ("trainer.evaluate_every=1000",)
 
 
 class Broken(Exception):
@@ -127,6 +134,32 @@ def good(process: subprocess.Popen) -> Ended:
     return ended
 
 
+def in_process(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> Ended:
+    """What a command's `main` would give as a process: exit code, standard output, standard error."""
+    output, errors, before = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["command", *arguments]
+    try:
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            code = main(list(arguments))
+    except SystemExit as exit_:
+        code = exit_.code
+        if isinstance(code, str):
+            errors.write(f"{code}\n")
+            code = 1
+    finally:
+        sys.argv = before
+    return Ended(code or 0, output.getvalue(), errors.getvalue())
+
+
+@contextlib.contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Say of what is broken inside which input it was."""
+    try:
+        yield
+    except Broken as error:
+        raise Broken(f"{what}: {error}") from error
+
+
 def lasting(results: Path) -> list[dict[str, Any]]:
     """All result rows without what no two runs share, in an order of their own."""
     rows = [
@@ -203,3 +236,18 @@ def fill(folder: Path, leave: int) -> Path:
     free = statistics.f_bavail * statistics.f_frsize
     path.write_bytes(b"\0" * max(0, free - leave))
     return path
+
+
+def compare_runs(first: Place, second: Place, experiment: str) -> None:
+    """Raise Broken unless both have the same metrics and predictions of their one run."""
+    folders = [next(place.runs.glob(f"{experiment}/*")) for place in (first, second)]
+    rows = [[row.metrics for row in read_result(folder / "result.json")] for folder in folders]
+    expect(rows[0] == rows[1], "the metrics differ from those of an undisturbed run")
+    left, right = (load_arrays(folder / "predictions.npz")[0] for folder in folders)
+    equal = all(np.array_equal(left[name], right[name], equal_nan=True) for name in left)
+    expect(equal and left.keys() == right.keys(), "the predictions differ from those of an undisturbed run")
+
+
+def shown(line: str, folder: Path) -> str:
+    """A line without the place where the fault was tried."""
+    return line.replace(str(folder), "...")
