@@ -69,7 +69,8 @@ def checked_arguments(
     known = list(schema.model_fields)
     for key in values:
         if key not in known and key not in supplied:
-            raise ConfigError(unknown_key(_join(path, key), key, known))
+            place = _join(path, key)
+            raise ConfigError(f"{unknown_key(place, key, known)}; ~{place} leaves it out")
     try:
         checked = schema.model_validate_json(json.dumps(values), strict=True)
     except pydantic.ValidationError as error:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, MinLen
 from flax import nnx
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -44,7 +44,7 @@ class Root:
 
     seed: Annotated[int, Ge(0)] = 0  # first seed; network, factors and sampling derive from it
     seeds: Annotated[int, Ge(1)] = 1  # number of consecutive seeds trained together
-    runs: str = "runs"  # folder that receives <experiment>/<id>/
+    runs: Annotated[str, MinLen(1)] = "runs"  # folder that receives <experiment>/<id>/
     reduced: str | None = None  # what is smaller than in the paper, in words; null: nothing is
     profile: dict = field(default_factory=dict)
     protocol: dict = field(default_factory=dict)  # values that the chosen embedding, model or RWF reads

@@ -78,7 +78,9 @@ def write_film(path: Path, frames: np.ndarray) -> None:
     try:
         imageio.imwrite(film, frames, extension=path.suffix, **KINDS[path.suffix])
     except ImportError as error:
-        raise ConfigError(f"writing {path.name} needs imageio-ffmpeg: pip install imageio-ffmpeg") from error
+        raise ConfigError(
+            f"writing {path.name} needs imageio-ffmpeg: python -m pip install --editable '.[experiments,video]'"
+        ) from error
     write_atomically(path, lambda file: file.write(film.getvalue()))
 
 

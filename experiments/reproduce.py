@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.command import positive
 from experiments.configuration import ConfigError, group_options
 from experiments.files import system_error
 
@@ -35,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         targets = [load_target(name, profile) for name in names]
         words = [*options.overrides, f"runs={options.runs}", f"tracking={options.tracking}"]
         cells = [cell for target in targets for cell in target.cells]
-        if options.control:
-            cells += [cell for target in targets for cell in target.controls]
+        cells += [cell for name in options.columns for target in targets for cell in target.column(name)]
         planned, absent = plan(cells, profile, words)
         earlier = [*read_results(options.results), *read_runs(options.runs)]
     except (ConfigError, ValueError, OSError) as error:
@@ -73,10 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--profile", choices=group_options("profile"), help="default: paper on a GPU, else quick"
     )
-    parser.add_argument("--control", action="store_true",
-                        help="a fifth column in tables: Plain with learning rate times e^mean")  # fmt: skip
+    parser.add_argument("--columns", action="append", default=[], metavar="NAME",
+                        choices=group_options("parameterization"),
+                        help="a further column of tables: plain_lr (the control), or one of your own")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
-    parser.add_argument("--workers", type=int, help="processes; default: one per core on CPU, one on a GPU")
+    parser.add_argument(
+        "--workers", type=positive, help="processes; default: one per core on CPU, one on a GPU"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs")
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of result rows and renderings"

@@ -98,7 +98,9 @@ def run(config: Configuration, listen: Callable[[Mapping[str, Any]], None]) -> l
             save_stacked(folder, "weights", [outcome.weights for outcome in trained.outcomes], count)
             predictions = [outcome.predictions for outcome in trained.outcomes]
             arrays = save_stacked(folder, "predictions", predictions, count)
-            tracker.predictions({name: array[0] for name, array in arrays.items() if len(array)})
+            first = {name: array[0] for name, array in arrays.items() if len(array)}
+            pictures = getattr(config.task, "pictures", dict)
+            tracker.predictions(lambda: pictures(first))
             for row in rows:
                 tracker.result(row.to_json())
         write_json(result, {"rows": [row.to_json() for row in rows]})

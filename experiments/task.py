@@ -46,6 +46,7 @@ class Task(Protocol):
 
     A task may also have `analyse(function, factors, shared, item) -> dict of arrays`, joined to the
     predictions, for what needs the trained factors themselves: `function(factors, inputs)` is the network.
+    It may have `pictures(predictions) -> dict of images` where the predictions of an item are not pictures yet.
     """
 
     metric: ClassVar[str]  # the key, among those `evaluate` returns, that tables and sweeps read

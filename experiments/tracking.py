@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, pstdev
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -20,8 +20,8 @@ class Tracker(Protocol):
     def record(self, step: int, entries: list[Mapping[str, Any]]) -> None:
         """The history entries of all members at one step, counted over all groups."""
 
-    def predictions(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Arrays of one member; those that are images are shown as such."""
+    def predictions(self, draw: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """Arrays of one member, asked for only if they are kept; those that are images are shown as such."""
 
     def result(self, row: Mapping[str, Any]) -> None:
         """A result row."""
@@ -32,7 +32,7 @@ class Silence:
 
     def record(self, step: int, entries: list[Mapping[str, Any]]) -> None: ...
 
-    def predictions(self, arrays: Mapping[str, np.ndarray]) -> None: ...
+    def predictions(self, draw: Callable[[], Mapping[str, np.ndarray]]) -> None: ...
 
     def result(self, row: Mapping[str, Any]) -> None: ...
 
@@ -96,18 +96,20 @@ class Guarded:
         self.run = run
 
     def record(self, step: int, entries: list[Mapping[str, Any]]) -> None:
-        """Means over the members under each name, plus the spread where there are several."""
+        """Means over the members under each name, and under <name>_std their spread where there are several."""
         names = [name for name in entries[0] if name not in ("seed", "item", "step")]
-        means = {name: fmean(entry[name] for entry in entries) for name in names}
-        self._call(lambda: self.run.log({"member_step": entries[0]["step"], **means}, step=step))
+        values = {name: [entry[name] for entry in entries] for name in names}
+        facts = {name: fmean(found) for name, found in values.items()}
+        facts |= {f"{name}_std": pstdev(found) for name, found in values.items() if len(set(found)) > 1}
+        self._call(lambda: self.run.log({"member_step": entries[0]["step"], **facts}, step=step))
 
-    def predictions(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Two-dimensional arrays and colour images, under predictions/."""
+    def predictions(self, draw: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """Fields and images, and the first of stacks of them, under predictions/."""
 
         def send() -> None:
             import wandb
 
-            pictures = {name: picture(array) for name, array in arrays.items()}
+            pictures = {name: picture(array) for name, array in draw().items()}
             shown = {f"predictions/{n}": wandb.Image(p) for n, p in pictures.items() if p is not None}
             if shown:
                 self.run.log(shown)
@@ -142,11 +144,18 @@ class Guarded:
 
 
 def picture(array: np.ndarray) -> np.ndarray | None:
-    """`array` as an 8-bit image: colours in [0, 1] as they are, a scalar field over its own range; else None."""
-    array = np.asarray(array, np.float32)
-    colour = array.ndim == 3 and array.shape[-1] == 3
-    if not (colour or array.ndim == 2) or min(array.shape[:2]) < 8 or not np.isfinite(array).all():
+    """`array`, or the first of a stack, as an 8-bit image; None for what is too small or not finite.
+
+    Bytes are taken as they are, colours as being in [0, 1], a scalar field over its own range.
+    """
+    array = np.asarray(array)
+    colour = array.ndim >= 3 and array.shape[-1] == 3
+    while array.ndim > 2 + colour:
+        array = array[0]
+    if array.ndim < 2 or min(array.shape[:2]) < 8 or not np.isfinite(array).all():
         return None
+    if array.dtype == np.uint8:
+        return array
     low, high = (0.0, 1.0) if colour else (array.min(), array.max())
     return (255 * np.clip((array - low) / max(high - low, 1e-12), 0, 1)).astype(np.uint8)
 

@@ -6,7 +6,7 @@ Both train the same network, Plain, from the same weights on the same points, he
 loss and Adam; the losses at the start must agree before anything is timed. One process, interleaved rounds,
 medians. DeepXDE runs on PyTorch, its derivatives cached and shared as its documentation has it, and
 its two velocity conditions on the walls joined into one, so that it evaluates no point twice. Needs the
-optional extra "peers": pip install "rwf[experiments,peers]".
+optional extra "peers": python -m pip install --editable '.[experiments,peers]'.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _deepxde() -> Any:
     missing = [name for name in ("deepxde", "torch") if importlib.util.find_spec(name) is None]
     if missing:
         names = " and ".join(missing)
-        raise ConfigError(f'{names} not installed: pip install "rwf[experiments,peers]"')
+        raise ConfigError(f"{names} not installed: python -m pip install --editable '.[experiments,peers]'")
     os.environ["DDE_BACKEND"] = "pytorch"
     import deepxde
 

@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         names = specs.names("table") if options.names == ["all"] else options.names
+        if wrong := [name for name in names if not name.startswith("table")]:
+            raise ValueError(f"not a table: {', '.join(wrong)}")
         targets = [load_target(name) for name in names]
         rows = read_results(options.results) + (read_runs(options.runs) if options.runs else [])
     except ValueError as error:

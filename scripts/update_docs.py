@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.files import write_text
@@ -21,8 +23,9 @@ def sections(rows: list[Row]) -> str:
     return "\n\n".join(section(study, *studies.best_table(study, rows)) for study in described)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Replace what stands between the two marks."""
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from experiments.files import write_text
@@ -14,8 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- table_1 begin: written by `make readme` -->", "<!-- table_1 end -->"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Replace what stands between the two marks."""
+    argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     text = (ROOT / "README.md").read_text()
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]

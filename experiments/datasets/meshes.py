@@ -53,9 +53,14 @@ def surface(name: str, *, real: bool | None = None) -> Surface:
         raise ValueError(f"there is no surface {name!r}, only {' and '.join(CANDIDATES)}")
     path = locate(*CANDIDATES[name], real=real)
     if path is not None:
-        return _surface(read_mesh(path), f"Stanford {name.capitalize()} ({path.name})", None)
+        return mesh_surface(path, f"Stanford {name.capitalize()} ({path.name})")
     source = f"generated {SURFACES[name].__name__.replace('_', ' ')}"
     return _surface(_generated(name), source, f"Stanford {name.capitalize()}")
+
+
+def mesh_surface(path: Path, name: str) -> Surface:
+    """The mesh of a file, normalised, with `name` as its source. Raises ValueError as `read_mesh` does."""
+    return _surface(read_mesh(path), name, None)
 
 
 def read_mesh(path: Path) -> trimesh.Trimesh:

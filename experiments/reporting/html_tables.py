@@ -7,10 +7,11 @@ from typing import Any
 
 from experiments.records import Row
 from experiments.reporting import settings_writers, writers
+from experiments.reporting.metrics import column_label
 from experiments.reporting.provenance import Link, link
 from experiments.reporting.settings import SettingsTable
 from experiments.reporting.summary import summary
-from experiments.reporting.tables import Table, TableLine, column_label
+from experiments.reporting.tables import Table, TableLine
 
 Leads = Callable[[Sequence[Row]], Link | None]
 

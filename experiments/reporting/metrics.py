@@ -10,7 +10,13 @@ import numpy as np
 PARAMETERIZATIONS = {"plain": "Plain", "aa": "AA", "wn": "WN", "rwf": "RWF"}
 """The paper's four columns, in its order, by the name used in rows and on the command line."""
 CONTROL = "plain_lr"
-CONTROL_LABEL = "Plain, rate × e^μ"
+"""A column that the paper lacks: Plain with the learning rate that RWF starts with."""
+LABELS = {**PARAMETERIZATIONS, CONTROL: "Plain, rate × e^μ"}
+
+
+def column_label(name: str) -> str:
+    """What a parameterization is called in tables and figures; one that is not the suite's, by its own name."""
+    return LABELS.get(name, name)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,7 @@ from typing import Any
 
 from experiments.files import choices_checksum
 from experiments.records import Row
-from experiments.reporting.metrics import CONTROL, CONTROL_LABEL, PARAMETERIZATIONS
-
-LABELS = {**PARAMETERIZATIONS, CONTROL: CONTROL_LABEL}
+from experiments.reporting.metrics import LABELS
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.records import PROTOCOL, Cell, Row, newest_per_seed
+from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.specs import Line
 from experiments.reporting.statistics import Values
 
@@ -27,8 +28,10 @@ class Choice:
 
 
 def choose(rows: Iterable[Row], line: Line) -> Choice:
-    """Choose the rows for a line of a table: those of its four columns and, if it was run, of the control."""
-    found = best_source(rows, line.cells, line.metric, optional=[line.control])
+    """Choose the rows for a line of a table: those of its four columns and of any other that was run."""
+    rows = list(rows)
+    others = sorted({row.parameterization for row in rows} - set(PARAMETERIZATIONS))
+    found = best_source(rows, line.cells, line.metric, optional=[line.cell_of(name) for name in others])
     return Choice({cell.parameterization: rows for cell, rows in found.items()})
 
 

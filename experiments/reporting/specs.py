@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from experiments.records import Cell
-from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, metric_named
+from experiments.reporting.metrics import PARAMETERIZATIONS, metric_named
 
 SETTINGS = ("table_2", "table_3", "table_4")
 """The tables of hyper-parameters: rendered from the configs, nothing has to run for them."""
@@ -45,11 +45,6 @@ class Line:
         """The cells of the paper's four columns."""
         return [self.cell_of(name) for name in PARAMETERIZATIONS]
 
-    @property
-    def control(self) -> Cell:
-        """The control the paper lacks: Plain with the learning rate that RWF starts with."""
-        return self.cell_of(CONTROL)
-
 
 @dataclass(frozen=True)
 class TableSpec:
@@ -62,10 +57,9 @@ class TableSpec:
     spread: bool = True
     verdict: bool = True
 
-    @property
-    def controls(self) -> list[Cell]:
-        """The cells of the fifth column, which `experiments.reproduce --control` runs."""
-        return [line.control for line in self.rows]
+    def column(self, parameterization: str) -> list[Cell]:
+        """The cells of a further column, which `experiments.reproduce --columns` runs."""
+        return [line.cell_of(parameterization) for line in self.rows]
 
 
 def names(kind: str = "") -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from experiments.records import PROTOCOL, Row
 from experiments.reporting import selection
-from experiments.reporting.metrics import CONTROL, CONTROL_LABEL, PARAMETERIZATIONS, Metric, metric_named
+from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, Metric, column_label, metric_named
 from experiments.reporting.specs import Line, Printed, TableSpec
 from experiments.reporting.statistics import (
     PENDING,
@@ -19,9 +19,10 @@ from experiments.reporting.statistics import (
     verdict,
 )
 
+FURTHER = "Columns after RWF are not the paper's; they take no part in what is bold or in the verdict."
 CONTROL_CAPTION = (
-    "The fifth column is a control that the paper lacks, where it was run: Plain with its learning rate "
-    "multiplied by e^μ, μ being the mean of RWF. It takes no part in what is bold or in the verdict."
+    "“Plain, rate × e^μ” is a control that the paper lacks, where it was run: Plain with its learning rate "
+    "multiplied by e^μ, μ being the mean of RWF."
 )
 
 
@@ -63,7 +64,7 @@ class TableLine:
 
 @dataclass(frozen=True)
 class Table:
-    """What the writers write. `columns` are parameterizations, the control among them if it was run."""
+    """What the writers write. `columns` are parameterizations: the paper's four, then others that were run."""
 
     name: str
     title: str
@@ -79,24 +80,21 @@ class Table:
         return self.footnotes.index(_footnote(mark)) + 1
 
 
-def column_label(name: str) -> str:
-    return {**PARAMETERIZATIONS, CONTROL: CONTROL_LABEL}[name]
-
-
 def build(spec: TableSpec, rows: Iterable[Row]) -> Table:
     """The table of a description with the numbers of `rows`; lines without rows are marked pending."""
     rows = list(rows)
     lines = [_line(line, selection.choose(rows, line), spec) for line in spec.rows]
-    with_control = any(CONTROL in line.entries for line in lines)
+    columns = list(dict.fromkeys([*PARAMETERIZATIONS, *(name for line in lines for name in line.entries)]))
     footnotes = list(dict.fromkeys(_footnote(mark) for line in lines for mark in line.marks))
-    columns = [*PARAMETERIZATIONS, *([CONTROL] if with_control else [])]
-    caption = f"{spec.caption.strip()} {CONTROL_CAPTION}" if with_control else spec.caption
+    further = [FURTHER] if len(columns) > len(PARAMETERIZATIONS) else []
+    control = [CONTROL_CAPTION] if CONTROL in columns else []
+    caption = " ".join([spec.caption.strip(), *further, *control])
     return Table(spec.name, spec.title, caption, columns, lines, spec.spread, spec.verdict, footnotes)
 
 
 def _line(line: Line, choice: selection.Choice, spec: TableSpec) -> TableLine:
     metric = metric_named(line.metric)
-    names = [*PARAMETERIZATIONS, *(name for name in choice.rows if name == CONTROL)]
+    names = dict.fromkeys([*PARAMETERIZATIONS, *choice.rows])
     entries = _with_best({name: _entry(line, name, choice.rows.get(name, ())) for name in names}, metric)
     values = {name: selection.values(rows, line.metric) for name, rows in choice.rows.items()}
     interval = (
@@ -128,8 +126,11 @@ def _entry(line: Line, name: str, rows: Sequence[Row]) -> Entry:
 def _with_best(entries: dict[str, Entry], metric: Metric) -> dict[str, Entry]:
     """Mark the best of the four columns, ours and the paper's; ties in the shown decimals are all best."""
     sign = 1 if metric.higher_is_better else -1
-    ours = {name: sign * float(metric.text(e.ours.mean)) for name, e in entries.items() if e.ours}
-    ours.pop(CONTROL, None)
+    ours = {
+        name: sign * float(metric.text(entries[name].ours.mean))
+        for name in PARAMETERIZATIONS
+        if entries[name].ours
+    }
     paper = {name: sign * entry.paper.value for name, entry in entries.items() if entry.paper}
     return {
         name: Entry(

@@ -17,7 +17,7 @@ from experiments.reporting.loading import Run, load_runs
 class Target:
     """A table, a figure or a study.
 
-    `cells`: what has to run for it; `controls`: what for the fifth column of a table. `render(folders,
+    `cells`: what has to run for it; `column(name)`: what for a further column of a table. `render(folders,
     folder)`: write it into `folder` from the runs in `folders` (those unfinished are shown as pending) and
     return the paths written. `text(folders)`: the table (of a study: and its conclusion) as plain text; None
     for a figure. Both take further result rows as `rows`.
@@ -29,7 +29,7 @@ class Target:
     cells: tuple[Cell, ...]
     render: Callable[..., list[Path]]
     text: Callable[..., str] | None
-    controls: tuple[Cell, ...] = ()
+    column: Callable[[str], Sequence[Cell]] = lambda _: ()
 
 
 def load_target(name: str, profile: str = "quick") -> Target:
@@ -58,7 +58,7 @@ def _table(spec: specs.TableSpec) -> Target:
         return writers.terminal(table(folders, rows))
 
     cells = tuple(dict.fromkeys(cell for line in spec.rows for cell in line.cells))
-    return Target(spec.name, spec.title, spec.caption, cells, render, text, tuple(spec.controls))
+    return Target(spec.name, spec.title, spec.caption, cells, render, text, spec.column)
 
 
 def _settings(name: str) -> Target:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from experiments.files import write_text
 from experiments.reporting.layout import aligned, tex
+from experiments.reporting.metrics import column_label
 from experiments.reporting.statistics import interval_text
 from experiments.reporting.summary import summary
-from experiments.reporting.tables import Entry, Table, TableLine, column_label
+from experiments.reporting.tables import Entry, Table, TableLine
 
 LEGEND = (
     "Each cell is ours, with the paper's number in parentheses; the best of each line is bold. "

@@ -24,8 +24,8 @@ from scipy import optimize, sparse
 from scipy.sparse.linalg import splu
 from tqdm import tqdm
 
+from experiments.command import npz, one_line_errors, positive, save
 from experiments.files import cached_arrays
-from experiments.solvers.command import npz, one_line_errors, positive, save
 
 MAX_REYNOLDS = 5000.0  # the steady flow loses its stability near 8000
 ELEMENTS = 96  # a side, of the reference

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from experiments.command import one_line_errors
 from experiments.solvers import burgers, cavity, darcy, diffusion_reaction
-from experiments.solvers.command import one_line_errors
 
 Row = tuple[object, ...]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -68,6 +68,19 @@ class Regression1D:
             "truth": item["y"][:, 0],
             "prediction": network(item["x"])[:, 0],
         }
+
+    def pictures(self, predictions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """`curves`, an image of truth and prediction over x."""
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+        for name in ("truth", "prediction"):
+            axes.plot(predictions["x"], predictions[name], label=name)
+        axes.legend()
+        figure.canvas.draw()
+        picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+        plt.close(figure)
+        return {"curves": picture}
 
     def analyse(self, function: Callable, factors: Any, shared: Any, item: Any) -> dict[str, jax.Array]:
         """`ntk_eigenvalues` (points,), descending: of the kernel with respect to the trained factors (3.1)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,6 +18,7 @@ from experiments.datasets import occupancy
 from experiments.datasets.meshes import Surface, surface
 from experiments.evaluation import in_blocks
 from experiments.files import cached_arrays
+from experiments.surface_view import shaded
 from experiments.task import Data, Network, Source
 
 
@@ -79,6 +80,12 @@ class Shape:
             return intersection_over_union(in_blocks(network, test["points"])[..., 0] > 0, test["inside"])
 
         return {"iou": score(shared["near"]), "iou_uniform": score(shared["uniform"])}
+
+    def pictures(self, predictions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Shaded surfaces of `truth` and `prediction`."""
+        return {
+            name: shaded(np.unpackbits(packed, axis=-1).astype(bool)) for name, packed in predictions.items()
+        }
 
     def predict(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
         """`truth` and `prediction`: inside or not at the centres of a grid's cells, axes x, y, z.

@@ -109,7 +109,9 @@ class Causal:
     def check(self, points: int) -> None:
         """Raise ValueError where `chunks` does not divide the number of points."""
         if points % self.chunks:
-            raise ValueError(f"strategy.chunks={self.chunks} does not divide {points} collocation points")
+            raise ValueError(
+                f"task.strategy.chunks={self.chunks} does not divide {points} collocation points"
+            )
 
 
 Strategy = Regular | Curriculum | Causal

@@ -75,7 +75,10 @@ def test_a_dry_run_writes_nothing(tmp_path):
 
 
 def test_the_control_is_planned_where_it_is_asked_for(tmp_path, capsys):
-    assert main(["table_6", "--control", "--dry-run", "--profile", "smoke", "--runs", str(tmp_path)]) == 0
+    assert (
+        main(["table_6", "--columns", "plain_lr", "--dry-run", "--profile", "smoke", "--runs", str(tmp_path)])
+        == 0
+    )
     assert "image_natural               15     0" in capsys.readouterr().out
 
 

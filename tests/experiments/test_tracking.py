@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.tasks.regression import Regression1D
+from experiments.tasks.shape import Shape
 from experiments.tracking import Guarded, WandB, picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,9 +84,24 @@ def test_online_without_a_server_warns_and_goes_on(tmp_path, monkeypatch):
         tracker.record(0, [{"seed": 0, "item": "a", "step": 0, "loss": 1.0}])
 
 
-def test_pictures_are_colour_images_and_scalar_fields_only():
-    assert picture(np.zeros((16, 16, 3))).dtype == np.uint8
-    field = picture(np.linspace(-3, 5, 256).reshape(16, 16))
-    assert (field.min(), field.max()) == (0, 255)
+def test_pictures_are_bytes_as_they_are_colours_and_scalar_fields():
+    chance = np.random.default_rng(0)
+    stored = chance.integers(0, 256, (4, 16, 16, 3), np.uint8)
+    np.testing.assert_array_equal(picture(stored), stored[0])  # the first of a stack of views
+    np.testing.assert_array_equal(picture(stored[0, :, :, 0]), stored[0, :, :, 0])
+    colours = chance.uniform(size=(16, 16, 3))
+    np.testing.assert_allclose(picture(colours) / 255, colours, atol=1 / 255)
+    field = picture(np.linspace(-3, 5, 512).reshape(2, 16, 16))  # the first of two functions
+    assert field.shape == (16, 16) and (field.min(), field.max()) == (0, 255)
     assert picture(np.zeros(16)) is None and picture(np.full((16, 16), np.nan)) is None
-    assert picture(np.zeros((5, 16, 16))) is None
+    assert picture(np.zeros((5, 4, 4))) is None
+
+
+def test_tasks_without_pictures_of_their_own_draw_some():
+    inside = np.zeros((32, 32, 32), bool)
+    inside[8:24, 8:24, 8:24] = True
+    shape = Shape(mesh="dragon").pictures({"truth": np.packbits(inside, axis=-1)})["truth"]
+    assert (shape < 1).mean() > 0.1 and shape[0, 0] == 1  # a grey cube before a white background
+    x = np.linspace(0, 1, 9)
+    (curves,) = Regression1D().pictures({"x": x, "truth": x, "prediction": -x}).values()
+    assert picture(curves) is not None and curves.std() > 0

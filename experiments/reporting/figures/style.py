@@ -11,12 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from experiments.reporting.loading import Run
-from experiments.reporting.metrics import CONTROL, CONTROL_LABEL, PARAMETERIZATIONS
+from experiments.reporting.metrics import CONTROL, LABELS
 
 COLOURS = {"plain": "#0072B2", "aa": "#E69F00", "wn": "#009E73", "rwf": "#D55E00", CONTROL: "#CC79A7"}
 DASHES = {"plain": "-", "aa": (0, (4, 1.5)), "wn": (0, (5, 1.2, 1, 1.2)), "rwf": "-", CONTROL: ":"}
 WIDTHS = {"rwf": 1.7}
-LABELS = {**PARAMETERIZATIONS, CONTROL: CONTROL_LABEL}
 TRUTH, BASELINE = "#222222", "#222222"
 FIELD_MAP, ERROR_MAP = "cividis", "magma_r"
 PAGE = 7.0  # inches, the text width of a page

@@ -172,6 +172,16 @@ def test_control_column_only_where_it_was_run(four):
     assert "a control that the paper lacks" in writers.markdown(table)
 
 
+def test_a_parameterization_of_ones_own_has_a_column_by_its_name(four):
+    rows = four(plain=[1, 2], aa=[1, 2], wn=[1, 2], rwf=[2, 3])
+    table = tables.build(specs.table_spec("table_6"), rows + four(offset=[9, None]))
+    line = table.lines[GAUSSIAN]
+    assert list(table.columns) == ["plain", "aa", "wn", "rwf", "offset"]
+    assert not line.entries["offset"].best and "offset" not in line.verdict
+    text = writers.markdown(table)
+    assert "| offset |" in text and "Columns after RWF are not the paper's" in text and "control" not in text
+
+
 @pytest.fixture
 def table(four):
     rows = four(plain=[26.0, 28.0], aa=[26.1, None], wn=[25, 27], rwf=[26.5, 28.6])

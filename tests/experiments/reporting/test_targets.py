@@ -38,7 +38,9 @@ def test_a_table_is_rendered_from_run_folders_and_further_rows(tmp_path, make_ru
 
 def test_a_figure_of_metrics_alone_is_drawn_from_rows(tmp_path, make_row):
     rows = [
-        make_row("plain", embedding="none", model="siren", variant=variant, metrics={"psnr": (20.0, 22.0)})
+        make_row(
+            "plain", embedding="symmetric", model="siren", variant=variant, metrics={"psnr": (20.0, 22.0)}
+        )
         for variant in ((), ("model.omega_0=10.0",))
     ]
     caption = load_target("figure_9").render([], tmp_path, rows=rows)[2].read_text()

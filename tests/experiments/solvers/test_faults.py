@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from experiments import files
+from experiments.command import one_line_errors
 from experiments.solvers import burgers, cavity, darcy, diffusion_reaction
-from experiments.solvers.command import one_line_errors
 
 COMMANDS = {
     "diffusion_reaction": (diffusion_reaction, ["--functions", "2"]),

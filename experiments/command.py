@@ -1,4 +1,4 @@
-"""What the commands of the solvers share: saving arrays, and errors as one line."""
+"""What commands share: types of arguments, saving arrays, and errors as one line."""
 
 from __future__ import annotations
 
