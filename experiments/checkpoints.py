@@ -1,5 +1,7 @@
 """Checkpoints of a running ensemble: one npz of host arrays each, atomic, bound to no device.
 
+Each run of a stack has its own, as if it ran alone; together they go on from the newest step that all have.
+
 Leaves are stored by their path in the pytree as NumPy arrays with a checksum, so that a file written
 on a GPU is read on a CPU and the other way round. The last two are kept: where the newest is damaged,
 the one before is used and a warning says so.
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ class Checkpoint:
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write `checkpoint` into `folder` atomically and drop all but the last two."""
-    path = folder / f"group-{checkpoint.group:04d}-step-{checkpoint.step:09d}.npz"
+    path = folder / _name(checkpoint)
     notes = {"group": checkpoint.group, "step": checkpoint.step, **checkpoint.notes}
     arrays = to_host(checkpoint.state) | {"notes": np.array(json.dumps(notes))}
     save_arrays(path, arrays)
@@ -44,21 +46,33 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     return path
 
 
-def restore(folder: Path, template: PyTree) -> Checkpoint | None:
-    """The newest readable checkpoint in `folder`, its state shaped like `template`; None if there is none.
+def restore(folders: Sequence[Path], templates: Sequence[PyTree]) -> list[Checkpoint] | None:
+    """The newest checkpoints that all `folders` hold of one step, their states shaped like `templates`.
 
-    A file that is damaged, or that another version of the network wrote, is passed over with a warning.
+    None if there are none. A file that is damaged, or that another version of the network wrote, is passed
+    over with a warning.
     """
-    for path in reversed(_files(folder)):
+    for name in sorted(set.intersection(*({path.name for path in _files(f)} for f in folders)), reverse=True):
         try:
-            arrays, _ = load_arrays(path)
-            notes = json.loads(str(arrays.pop("notes")))
-            state = from_host(arrays, template)
+            return [_read(folder / name, like) for folder, like in zip(folders, templates, strict=True)]
         except (ValueError, KeyError) as error:
             warnings.warn(f"checkpoint passed over: {error}", stacklevel=2)
-            continue
-        return Checkpoint(notes.pop("group"), notes.pop("step"), state, notes)
     return None
+
+
+def rewind(folder: Path, last: Checkpoint | None) -> None:
+    """Drop the checkpoints in `folder` that are newer than `last`; None: drop all."""
+    kept = "" if last is None else _name(last)
+    for path in _files(folder):
+        if path.name > kept:
+            path.unlink(missing_ok=True)
+
+
+def _read(path: Path, template: PyTree) -> Checkpoint:
+    arrays, _ = load_arrays(path)
+    notes = json.loads(str(arrays.pop("notes")))
+    state = from_host(arrays, template)
+    return Checkpoint(notes.pop("group"), notes.pop("step"), state, notes)
 
 
 def to_host(state: PyTree) -> dict[str, np.ndarray]:
@@ -78,6 +92,10 @@ def from_host(arrays: Mapping[str, np.ndarray], template: PyTree) -> PyTree:
             found, wanted = (f"{a.dtype}{list(a.shape)}" for a in (arrays[name], leaf))
             raise ValueError(f"its leaf {name} is {found}, this run's is {wanted}")
     return jax.tree_util.tree_unflatten(structure, [arrays[name] for name in names])
+
+
+def _name(checkpoint: Checkpoint) -> str:
+    return f"group-{checkpoint.group:04d}-step-{checkpoint.step:09d}.npz"
 
 
 def _files(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from statistics import median
 import jax
 from tqdm import tqdm
 
-from experiments import runs
+from experiments import runs, stack
 from experiments.configuration import Configuration, configure, group_options
 from experiments.records import Cell, Row
 
@@ -26,6 +26,7 @@ class Planned:
     folder: Path
     steps: int  # of one member
     rows: tuple[Row, ...] | None
+    stack: str | None = None  # runs of the same are trained as one program; None: alone
 
     @property
     def label(self) -> str:
@@ -71,6 +72,7 @@ def _planned(cell: Cell, words: list[str], config: Configuration) -> Planned:
         folder=runs.folder_of(config, runs.data_source(config)),
         steps=config.trainer.steps,
         rows=None if rows is None else tuple(rows),
+        stack=stack.key(config),
     )
 
 
@@ -88,17 +90,25 @@ def expected_seconds(todo: Sequence[Planned], known: Iterable[Row], profile: str
     return [times.get(run.cell.experiment) for run in todo]
 
 
-def estimated_seconds(times: Sequence[float | None], workers: int) -> float | None:
+def stacks(todo: Sequence[Planned]) -> list[list[Planned]]:
+    """`todo` as what a worker takes at a time: the runs that are trained as one program, or one run."""
+    return stack.together(todo, [run.stack for run in todo])
+
+
+def estimated_seconds(todo: Sequence[Planned], times: Sequence[float | None], workers: int) -> float | None:
     """Wall time of runs that take `times` each, on `workers` cores; None where one is unknown."""
     if None in times:
         return None
-    return max(sum(times) / workers, max(times, default=0.0))
+    together = [sum(each) for each in stack.together(times, [run.stack for run in todo])]
+    return max(sum(times) / workers, max(together, default=0.0))
 
 
 def longest_first(todo: Sequence[Planned], times: Sequence[float | None]) -> list[Planned]:
     """`todo` in the order that keeps all cores busy to the end; runs of unknown length come first."""
-    order = sorted(range(len(todo)), key=lambda n: float("-inf") if times[n] is None else -times[n])
-    return [todo[n] for n in order]
+    lengths = [float("inf") if time is None else time for time in times]
+    parts = stack.together(list(zip(todo, lengths, strict=True)), [run.stack for run in todo])
+    order = sorted(parts, key=lambda part: -sum(length for _, length in part))
+    return [run for part in order for run, _ in part]
 
 
 def describe(planned: Sequence[Planned], absent: Sequence[Cell], estimate: float | None) -> str:

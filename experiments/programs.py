@@ -1,4 +1,4 @@
-"""The compiled programs of a run: initialise, advance, evaluate and predict a group of members.
+"""The compiled programs of a stack of runs: initialise, advance, evaluate and predict a group of members.
 
 Everything random is a pure function of the seed, the item and the step, and `advance` runs a number of
 steps that is not compiled in: however a run is cut into calls, it computes the same bits.
@@ -6,7 +6,8 @@ steps that is not compiled in: however a run is cut into calls, it computes the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,9 @@ NETWORK, FACTORS, SAMPLING = range(3)  # streams derived from a seed
 class Programs:
     """Functions over a group; `size` members share a leading axis in every `state` and `item`.
 
-    start(seeds, items) -> state; advance(state, shared, items, seeds, indices, first step, count) -> state;
-    evaluate(state, shared, items), predict(...) and weight_change(state, seeds, items) -> dicts of arrays.
+    `states` holds one state for each run of the stack. start(seeds, shared, items) -> states;
+    advance(states, shared, items, seeds, indices, first step, count) -> states; of one run's state,
+    evaluate(state, shared, items) and predict(...) -> dicts of arrays; weight_change[n](state, seeds) -> array.
     """
 
     size: int
@@ -35,61 +37,65 @@ class Programs:
     advance: Callable
     evaluate: Callable
     predict: Callable
-    weight_change: Callable
+    weight_change: tuple[Callable, ...]
 
 
-def programs(config: Configuration, size: int) -> Programs:
-    """The programs of `config` for groups of `size` members, not compiled yet."""
+def programs(stack: Sequence[Configuration], size: int) -> Programs:
+    """The programs that train the runs of `stack` together, in groups of `size` members, not compiled yet.
+
+    The runs differ in parameterization and optimizer alone. Each has factors and an optimizer state of its
+    own; of the composed weights, network and loss are one function, mapped over the runs. They see the same
+    batches, as they would separately. A single run is a stack of one, without that axis.
+    """
+    config = stack[0]
     task, precision = config.task, config.trainer.precision
     initialise, apply = rwf.functional(lambda rngs: task.network(config.model, config.embedding, rngs))
-    transformation = config.optimizer.transformation()
+    transformations = [run.optimizer.transformation() for run in stack]
 
-    def initial(seed: jax.Array) -> tuple[PyTree, PyTree]:
+    def initial(seed: jax.Array) -> tuple[tuple[PyTree, ...], PyTree]:
         key = jax.random.key(seed)
         params, constants = initialise(jax.random.fold_in(key, NETWORK))
-        return rwf.factorize(params, config.parameterization, jax.random.fold_in(key, FACTORS)), constants
+        key = jax.random.fold_in(key, FACTORS)
+        return tuple(rwf.factorize(params, run.parameterization, key) for run in stack), constants
 
-    def network_of(factors: PyTree, constants: PyTree) -> Callable:
-        params = rwf.compose(factors)
-        return lambda *inputs: apply(params, constants, *inputs)
+    def losses(factors: Sequence[PyTree], constants: PyTree, batch: PyTree) -> tuple[jax.Array, list[dict]]:
+        def one(params: PyTree) -> dict[str, jax.Array]:
+            value, parts = task.loss(lambda *inputs: apply(params, constants, *inputs), batch)
+            return {"loss": value, **parts}
 
-    def loss(factors: PyTree, constants: PyTree, batch: PyTree) -> tuple[jax.Array, dict]:
-        value, parts = task.loss(network_of(factors, constants), batch)
-        return value, {"loss": value, **parts}
+        parts = _together(one, [rwf.compose(own) for own in factors])
+        return functools.reduce(jnp.add, [part["loss"] for part in parts]), parts
 
-    gradient = _accumulated(jax.grad(loss, has_aux=True), config.trainer.microbatches)
+    gradient = _accumulated(jax.grad(losses, has_aux=True), config.trainer.microbatches)
 
-    def start(seed: jax.Array, shared: PyTree, item: PyTree) -> PyTree:
+    def start(seed: jax.Array, shared: PyTree, item: PyTree) -> tuple[PyTree, ...]:
         factors, constants = initial(seed)
         batch = task.batch(shared, item, jax.random.key(seed), jnp.int32(0))
-        parts = jax.eval_shape(lambda: loss(factors, constants, batch)[1])
-        return {
-            "factors": factors,
-            "constants": constants,
-            "optimizer": transformation.init(factors),
-            "sums": {name: jnp.zeros((), part.dtype) for name, part in parts.items()},
-            "diverged_at": jnp.int32(-1),
-        }
+        parts = jax.eval_shape(lambda: losses(factors, constants, batch)[1])
+        return tuple(
+            {
+                "factors": own,
+                "constants": constants,
+                "optimizer": transformation.init(own),
+                "sums": {name: jnp.zeros((), part.dtype) for name, part in logged.items()},
+                "diverged_at": jnp.int32(-1),
+            }
+            for own, transformation, logged in zip(factors, transformations, parts, strict=True)
+        )
 
-    def advance(state, shared, item, seed, index, first, count):
+    def advance(states, shared, item, seed, index, first, count):
         stream = jax.random.fold_in(jax.random.key(seed), SAMPLING)
         stream = jax.random.fold_in(stream, index)
 
-        def one(offset: jax.Array, state: PyTree) -> PyTree:
+        def one(offset: jax.Array, states: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
             step = first + offset
             batch = task.batch(shared, item, jax.random.fold_in(stream, step), step)
-            gradients, parts = gradient(state["factors"], state["constants"], batch)
-            updates, optimizer = transformation.update(gradients, state["optimizer"], state["factors"])
-            fresh = (state["diverged_at"] < 0) & ~jnp.isfinite(parts["loss"])
-            return {
-                "factors": optax.apply_updates(state["factors"], updates),
-                "constants": state["constants"],
-                "optimizer": optimizer,
-                "sums": jax.tree.map(jnp.add, state["sums"], parts),
-                "diverged_at": jnp.where(fresh, step, state["diverged_at"]),
-            }
+            factors = tuple(state["factors"] for state in states)
+            gradients, parts = gradient(factors, states[0]["constants"], batch)
+            each = zip(transformations, states, gradients, parts, strict=True)
+            return tuple(_updated(*own, step) for own in each)
 
-        return jax.lax.fori_loop(0, count, one, state)
+        return jax.lax.fori_loop(0, count, one, states)
 
     def composed(state):
         return rwf.compose(state["factors"]), state["constants"]
@@ -102,12 +108,12 @@ def programs(config: Configuration, size: int) -> Programs:
 
     def analyse(state, shared, item):
         def function(factors: PyTree, *inputs: Any) -> Any:
-            return network_of(factors, state["constants"])(*inputs)
+            return apply(rwf.compose(factors), state["constants"], *inputs)
 
         return task.analyse(function, state["factors"], shared, item)
 
-    def weight_change(state, seed):
-        return rwf.analysis.relative_weight_change(state["factors"], initial(seed)[0])
+    def weight_change(n, state, seed):
+        return rwf.analysis.relative_weight_change(state["factors"], initial(seed)[0][n])
 
     def over(function: Callable, *axes: int | None, **options: Any) -> Callable:
         def precise(*arguments: PyTree) -> PyTree:
@@ -131,8 +137,35 @@ def programs(config: Configuration, size: int) -> Programs:
         advance=over(advance, 0, None, 0, 0, 0, None, None, donate_argnums=0),
         evaluate=lambda state, shared, items: evaluated(effective(state), shared, items),
         predict=predictions,
-        weight_change=over(weight_change, 0, 0),
+        weight_change=tuple(over(functools.partial(weight_change, n), 0, 0) for n in range(len(stack))),
     )
+
+
+def _together(function: Callable, trees: Sequence[PyTree]) -> list[PyTree]:
+    """`function` of each of `trees`, computed as one: `vmap` over their stacked leaves."""
+    if len(trees) == 1:
+        return [function(trees[0])]
+    results = jax.vmap(function)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees))
+    return [jax.tree.map(lambda leaf, n=n: leaf[n], results) for n in range(len(trees))]
+
+
+def _updated(
+    transformation: optax.GradientTransformation,
+    state: PyTree,
+    gradients: PyTree,
+    parts: dict[str, jax.Array],
+    step: jax.Array,
+) -> PyTree:
+    """The state of one run after the step that `gradients` and the losses `parts` were taken at."""
+    updates, optimizer = transformation.update(gradients, state["optimizer"], state["factors"])
+    fresh = (state["diverged_at"] < 0) & ~jnp.isfinite(parts["loss"])
+    return {
+        "factors": optax.apply_updates(state["factors"], updates),
+        "constants": state["constants"],
+        "optimizer": optimizer,
+        "sums": jax.tree.map(jnp.add, state["sums"], parts),
+        "diverged_at": jnp.where(fresh, step, state["diverged_at"]),
+    }
 
 
 def _accumulated(gradient: Callable, pieces: int) -> Callable:

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     todo = [run for run in planned if run.rows is None]
     print(f"{', '.join(names)} at profile={profile}, {workers} worker{'s' * (workers > 1)}")
     times = expected_seconds(todo, earlier, profile)
-    print(describe(planned, absent, estimated_seconds(times, workers)), flush=True)
+    print(describe(planned, absent, estimated_seconds(todo, times, workers)), flush=True)
     if options.dry_run:
         return 0
     try:

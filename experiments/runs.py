@@ -9,8 +9,8 @@ never repeated, an interrupted one is found again, and two different ones never 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ import numpy as np
 import yaml
 from filelock import FileLock, Timeout
 
-from experiments import members
+from experiments import members, stack
 from experiments.configuration import ConfigError, Configuration, check_network
 from experiments.files import cache_folder, choices_checksum, save_arrays, write_json, write_text
+from experiments.outcomes import Outcome, Trained
 from experiments.records import PROTOCOL, Row, provenance, read_result
-from experiments.task import Source
-from experiments.trainer import Outcome, Trained, train
+from experiments.task import Data, Source
+from experiments.tracking import Tracker
+from experiments.trainer import Listener, Training, train_stack
 
 
 def identity(config: Configuration, source: Source) -> str:
@@ -63,64 +65,102 @@ def _finished(path: Path) -> list[Row]:
         raise ConfigError(f"{error}: delete this file and run again") from error
 
 
-def run(config: Configuration, listen: Callable[[Mapping[str, Any]], None]) -> list[Row]:
+def run(config: Configuration, listen: Listener) -> list[Row]:
     """Train, or go on training, or find finished, the run that `config` describes; return its rows.
 
     Raises ConfigError before anything is written where the data is missing or wrong.
     """
-    source = data_source(config)
-    folder = folder_of(config, source)
-    result = folder / "result.json"
-    if result.exists():
-        return _finished(result)
-    check_network(config)
-    try:
-        data = config.task.items()
-    except (FileNotFoundError, ValueError) as error:  # other errors of the system are no fault of the data
-        raise ConfigError(str(error)) from error
-    use_compilation_cache(config.execution.compilation_cache)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _exclusively(folder):
-        if result.exists():  # another process finished it while this one waited
-            return _finished(result)
-        write_text(folder / "config.yaml", yaml.safe_dump(dict(config.resolved), sort_keys=False))
-        name = f"{config.experiment}/{folder.name}"
-        with config.tracking.open(folder, name, config.resolved) as tracker:
+    return run_stack([config], [listen])[0]
 
-            def tell(news: Mapping[str, Any]) -> None:
-                listen(news)
-                if "entries" in news:
-                    tracker.record(news["group"] * news["steps"] + news["step"], news["entries"])
 
-            trained = train(config, data, folder, tell)
-            rows = rows_of(config, source, folder.name, data.names, trained)
-            count = len(data.names)
-            save_stacked(folder, "weights", [outcome.weights for outcome in trained.outcomes], count)
-            predictions = [outcome.predictions for outcome in trained.outcomes]
-            arrays = save_stacked(folder, "predictions", predictions, count)
-            first = {name: array[0] for name, array in arrays.items() if len(array)}
-            pictures = getattr(config.task, "pictures", dict)
-            tracker.predictions(lambda: pictures(first))
-            for row in rows:
-                tracker.result(row.to_json())
-        write_json(result, {"rows": [row.to_json() for row in rows]})
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return rows
+def run_stack(configs: Sequence[Configuration], listeners: Sequence[Listener]) -> list[list[Row]]:
+    """`run` for each of `configs`, those that are not finished trained in one program; return the rows of each.
+
+    Raises ConfigError as `run` does, and where `configs` differ in more than parameterization and optimizer.
+    """
+    stack.check(configs)
+    source = data_source(configs[0])
+    folders = [folder_of(config, source) for config in configs]
+    if not all((folder / "result.json").exists() for folder in folders):
+        check_network(configs[0])
+        try:
+            data = configs[0].task.items()
+        except (
+            FileNotFoundError,
+            ValueError,
+        ) as error:  # other errors of the system are no fault of the data
+            raise ConfigError(str(error)) from error
+        use_compilation_cache(configs[0].execution.compilation_cache)
+        with _exclusively(folders):  # another process may finish one while this one waits
+            each = zip(configs, folders, listeners, strict=True)
+            _train([one for one in each if not (one[1] / "result.json").exists()], source, data)
+    return [_finished(folder / "result.json") for folder in folders]
+
+
+def _train(unfinished: Sequence[tuple[Configuration, Path, Listener]], source: Source, data: Data) -> None:
+    """Train the runs in one program and write what each leaves."""
+    with ExitStack() as opened:
+        trackers = [opened.enter_context(_tracker(config, folder)) for config, folder, _ in unfinished]
+        trainings = [
+            Training(config, folder, _telling(listen, tracker))
+            for (config, folder, listen), tracker in zip(unfinished, trackers, strict=True)
+        ]
+        outcomes = train_stack(trainings, data) if unfinished else []
+        for (config, folder, _), tracker, trained in zip(unfinished, trackers, outcomes, strict=True):
+            _write(config, folder, source, data, trained, tracker)
 
 
 @contextmanager
-def _exclusively(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder; say so when another process has it, then wait."""
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{folder} is being trained by another process: waiting for it", flush=True)
-        lock.acquire()
-    try:
+def _tracker(config: Configuration, folder: Path) -> Iterator[Tracker]:
+    """The tracker of a run whose configuration is written first."""
+    write_text(folder / "config.yaml", yaml.safe_dump(dict(config.resolved), sort_keys=False))
+    with config.tracking.open(folder, f"{config.experiment}/{folder.name}", config.resolved) as tracker:
+        yield tracker
+
+
+def _telling(listen: Listener, tracker: Tracker) -> Listener:
+    """A listener that records entries with the tracker too."""
+
+    def tell(news: Mapping[str, Any]) -> None:
+        listen(news)
+        if "entries" in news:
+            tracker.record(news["group"] * news["steps"] + news["step"], news["entries"])
+
+    return tell
+
+
+def _write(
+    config: Configuration, folder: Path, source: Source, data: Data, trained: Trained, tracker: Tracker
+) -> None:
+    """Weights, predictions and, when all else is written, the result of one run."""
+    rows = rows_of(config, source, folder.name, data.names, trained)
+    count = len(data.names)
+    save_stacked(folder, "weights", [outcome.weights for outcome in trained.outcomes], count)
+    predictions = [outcome.predictions for outcome in trained.outcomes]
+    arrays = save_stacked(folder, "predictions", predictions, count)
+    first = {name: array[0] for name, array in arrays.items() if len(array)}
+    pictures = getattr(config.task, "pictures", dict)
+    tracker.predictions(lambda: pictures(first))
+    for row in rows:
+        tracker.result(row.to_json())
+    write_json(folder / "result.json", {"rows": [row.to_json() for row in rows]})
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+@contextmanager
+def _exclusively(folders: Sequence[Path]) -> Iterator[None]:
+    """Hold the locks of run folders; say so when another process has one, then wait."""
+    with ExitStack() as held:
+        for folder in sorted(folders):  # the same order everywhere, so that no two wait for each other
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                print(f"{folder} is being trained by another process: waiting for it", flush=True)
+                lock.acquire()
+            held.callback(lock.release)
         yield
-    finally:
-        lock.release()
 
 
 def use_compilation_cache(enabled: bool) -> None:

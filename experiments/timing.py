@@ -14,17 +14,22 @@ import numpy as np
 from experiments import members
 from experiments.configuration import Configuration
 from experiments.programs import programs
+from experiments.stack import check
 
 
-def stepper(config: Configuration, size: int = 1) -> Callable[[int], None]:
-    """A compiled function that takes a number of training steps of `size` members and waits for them."""
-    return compiled_stepper(config, size)[0]
+def stepper(*stack: Configuration, size: int = 1) -> Callable[[int], None]:
+    """A compiled function that takes a number of training steps of `size` members and waits for them.
+
+    Of several configurations it is one program that takes the step of all (`experiments.stack`).
+    """
+    return compiled_stepper(*stack, size=size)[0]
 
 
-def compiled_stepper(config: Configuration, size: int = 1) -> tuple[Callable[[int], None], Any]:
+def compiled_stepper(*stack: Configuration, size: int = 1) -> tuple[Callable[[int], None], Any]:
     """`stepper`, and the compiled program (`jax.stages.Compiled`) behind it."""
-    data = config.task.items()
-    built = programs(config, size)
+    check(stack)
+    data = stack[0].task.items()
+    built = programs(stack, size)
     pick = np.arange(size) % len(data.names)
     items = members.place(jax.tree.map(lambda leaf: np.asarray(leaf)[pick], data.items), size)
     shared = members.replicate(data.shared, size)

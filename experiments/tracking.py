@@ -80,6 +80,7 @@ class WandB:
                 name=name,
                 id=name.replace("/", "-"),
                 resume="allow" if self.mode == "online" else None,
+                reinit="create_new",  # beside those of a stack's other runs
                 dir=str(folder),
                 config=dict(config),
                 settings=wandb.Settings(console="off", init_timeout=30),

@@ -1,10 +1,10 @@
-"""Train every member of a run, group by group: record, evaluate, checkpoint, resume."""
+"""Train every member of a run, or of runs stacked in one program: record, evaluate, checkpoint, resume."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge, Gt
 
-from experiments import checkpoints, members
+from experiments import checkpoints, members, outcomes
 from experiments.checkpoints import Checkpoint
-from experiments.configuration import ConfigError, Configuration
-from experiments.files import finite, load_arrays, naming, save_arrays, write_text
-from experiments.members import Group
+from experiments.configuration import Configuration
+from experiments.files import finite, naming, write_text
+from experiments.members import Group, Member
+from experiments.outcomes import Outcome, Trained
 from experiments.programs import Programs, programs
 from experiments.task import Data
 
@@ -49,31 +50,25 @@ class Execution:
     """How a run is carried out, without effect on what it computes."""
 
     members: Annotated[int, Ge(1)] | None = None  # trained together; null: 1 on CPU, else what memory holds
+    stack: Literal["never", "accelerator", "always"] = "never"  # parameterizations of a cell as one program
     checkpoint_seconds: Annotated[float, Gt(0)] = 60.0  # wall time between two checkpoints
     progress_seconds: Annotated[float, Gt(0)] = 1.0  # wall time of one call to the device, about
     compilation_cache: bool = True  # keep compiled programs in the cache folder
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A trained member: last test metrics, arrays for the figures, where it diverged (-1: nowhere).
+@dataclass
+class Training:
+    """One run of a stack: what it is, where its files go, who hears of it, and its history so far."""
 
-    `weights` are the trained factors and the network's constants, keyed by their path (`checkpoints.to_host`).
-    """
+    config: Configuration
+    folder: Path
+    listen: Listener
+    seconds: float = 0.0  # spent stepping the present group: this run's equal share of the stack's
 
-    metrics: Mapping[str, float]
-    predictions: Mapping[str, np.ndarray]
-    weights: Mapping[str, np.ndarray]
-    diverged_at: int
-
-
-@dataclass(frozen=True)
-class Trained:
-    """All outcomes in the order of `members.all_members`, and the seconds spent stepping."""
-
-    outcomes: tuple[Outcome, ...]
-    seconds: float
-    steps: int
+    def __post_init__(self) -> None:
+        self.history = History(self.folder / "history.jsonl")
+        self.checkpoints = self.folder / "checkpoints"
+        self.schedule = self.config.optimizer.schedule()
 
 
 def train(config: Configuration, data: Data, folder: Path, listen: Listener) -> Trained:
@@ -82,24 +77,37 @@ def train(config: Configuration, data: Data, folder: Path, listen: Listener) -> 
     `listen` receives a mapping per device call: group, groups, step, steps, and after a record the
     mean loss and metrics. Call again after an interruption, with the same configuration: it goes on.
     """
+    return train_stack([Training(config, folder, listen)], data)[0]
+
+
+def train_stack(stack: Sequence[Training], data: Data) -> list[Trained]:
+    """`train` for runs that differ in parameterization and optimizer alone, all in one program.
+
+    Each leaves what it would leave alone. A run whose members all diverged has no further records; the
+    others go on.
+    """
+    config = stack[0].config
     everyone = members.all_members(config.root.seed, config.root.seeds, len(data.names))
-    size = members.group_size(
-        config.execution.members, len(everyone), lambda size: _bytes_needed(config, data, size)
-    )
-    built = programs(config, size)
+    steps = config.trainer.steps
+    found = [outcomes.load(run.checkpoints, everyone, steps) for run in stack]
+    if any(trained is None for trained in found):
+        _train_groups(stack, data, everyone)
+        found = [outcomes.load(run.checkpoints, everyone, steps) for run in stack]
+    return found
+
+
+def _train_groups(stack: Sequence[Training], data: Data, everyone: Sequence[Member]) -> None:
+    """Train group by group what is missing, until every run's folder has the outcomes of `everyone`."""
+    configs = [run.config for run in stack]
+    wanted = configs[0].execution.members
+    size = members.group_size(wanted, len(everyone), lambda size: _bytes_needed(configs, data, size))
+    built = programs(configs, size)
     parts = members.groups(everyone, size)
-    history = History(folder / "history.jsonl")
-    outcomes: list[Outcome] = []
-    seconds = 0.0
     for group in parts:
-        stored = folder / "checkpoints" / f"finished-{group.index:04d}.npz"
-        if not stored.exists():
-            run = GroupRun(config, data, folder, built, group, len(parts), history, listen)
-            _store(stored, *run.train())
-        arrived, spent = _load(stored, group.real)
-        outcomes += arrived
-        seconds += spent
-    return Trained(tuple(outcomes), seconds, config.trainer.steps)
+        if not all(outcomes.holds(run.checkpoints, group) for run in stack):
+            for run in stack:  # of other groups, or of runs that were alone then
+                outcomes.drop_from(run.checkpoints, group.index)
+            GroupRun(stack, data, built, group, len(parts)).train()
 
 
 class History:
@@ -126,16 +134,13 @@ class History:
 
 @dataclass
 class GroupRun:
-    """The training of one group from its last checkpoint, or from the start, to the end."""
+    """The training of one group by all runs of a stack, from their last checkpoint or the start to the end."""
 
-    config: Configuration
+    stack: Sequence[Training]
     data: Data
-    folder: Path
     programs: Programs
     group: Group
     groups: int
-    history: History
-    listen: Listener
 
     def __post_init__(self) -> None:
         size = self.programs.size
@@ -144,66 +149,93 @@ class GroupRun:
         self.shared = members.replicate(self.data.shared, size)
         self.indices = members.place(jnp.array(pick, jnp.uint32), size)
         self.seeds = members.place(jnp.array([m.seed for m in self.group.members], jnp.uint32), size)
-        self.schedule = self.config.optimizer.schedule()
+        self.trainer, self.execution = self.stack[0].config.trainer, self.stack[0].config.execution
 
-    def train(self) -> tuple[list[Outcome], float]:
-        """The outcomes of the group's real members and the seconds spent stepping."""
-        state = self.programs.start(self.seeds, self.shared, self.items)
-        state = members.place(state, self.programs.size)
-        found = checkpoints.restore(self.folder / "checkpoints", jax.eval_shape(lambda: state))
-        if found is not None and found.group == self.group.index:
-            state = members.place(found.state, self.programs.size)
-            step, seconds = found.step, found.notes["seconds"]
-            self.history.rewind(found.notes["history"])
-        else:
-            step, seconds = 0, 0.0
-            self.history.rewind(self._lines_before())
-        state, seconds = self._advance_to_end(state, step, seconds)
-        return self._outcomes(state), seconds
+    def train(self) -> None:
+        """Train to the end and keep the outcomes of the group's real members."""
+        states, step = self._begin()
+        states = self._advance_to_end(states, step)
+        for run, state in zip(self.stack, states, strict=True):
+            outcomes.save(run.checkpoints, self.group, self._outcomes(state), run.seconds)
 
-    def _lines_before(self) -> int:
+    def _begin(self) -> tuple[tuple[PyTree, ...], int]:
+        """The states to go on from and their step; what files hold beyond them is cut off."""
+        size = self.programs.size
+        states = members.place(self.programs.start(self.seeds, self.shared, self.items), size)
+        found = checkpoints.restore([run.checkpoints for run in self.stack], jax.eval_shape(lambda: states))
+        if found is None or found[0].group != self.group.index:
+            for run in self.stack:
+                checkpoints.rewind(run.checkpoints, None)
+                run.history.rewind(self._lines_before(run.history))
+                run.seconds = 0.0
+            return states, 0
+        for run, last in zip(self.stack, found, strict=True):
+            checkpoints.rewind(run.checkpoints, last)
+            run.history.rewind(last.notes["history"])
+            run.seconds = last.notes["seconds"]
+        return members.place(tuple(last.state for last in found), size), found[0].step
+
+    def _lines_before(self, history: History) -> int:
         """Lines of the history that belong to groups already finished."""
         mine = {(m.seed, self.data.names[m.item]) for m in self.group.members}
-        keys = [(entry["seed"], entry["item"]) for entry in map(json.loads, self.history.lines)]
+        keys = [(entry["seed"], entry["item"]) for entry in map(json.loads, history.lines)]
         return next((n for n, key in enumerate(keys) if key in mine), len(keys))
 
-    def _advance_to_end(self, state: PyTree, step: int, seconds: float) -> tuple[PyTree, float]:
-        trainer, execution = self.config.trainer, self.config.execution
+    def _advance_to_end(self, states: tuple[PyTree, ...], step: int) -> tuple[PyTree, ...]:
+        steps, every = self.trainer.steps, self.trainer.record_every
         arguments = (self.shared, self.items, self.seeds, self.indices)
-        advance = self.programs.advance.lower(state, *arguments, jnp.int32(0), jnp.int32(1)).compile()
-        if step == 0 and trainer.evaluate_every:
-            self.history.add(self._entries(state, 0, seconds, recorded=0))
+        advance = self.programs.advance.lower(states, *arguments, jnp.int32(0), jnp.int32(1)).compile()
+        if step == 0 and self.trainer.evaluate_every:
+            for n, run in enumerate(self.stack):
+                run.history.add(self._entries(n, states[n], 0, recorded=0))
         saved, pace = time.monotonic(), None
-        while step < trainer.steps:
-            count = _next_call(step, trainer.steps, trainer.record_every, pace, execution.progress_seconds)
+        while step < steps:
+            count = _next_call(step, steps, every, pace, self.execution.progress_seconds)
             begun = time.perf_counter()
-            state = advance(state, *arguments, jnp.int32(step), jnp.int32(count))
-            diverged = np.asarray(state["diverged_at"])  # waits for the device
+            states = jax.block_until_ready(advance(states, *arguments, jnp.int32(step), jnp.int32(count)))
             spent = time.perf_counter() - begun
-            step, seconds, pace = step + count, seconds + spent, count / max(spent, 1e-9)
-            news = {"step": step, "steps": trainer.steps, "group": self.group.index, "groups": self.groups}
-            lost = bool((diverged[: self.group.real] >= 0).all())
-            if step % trainer.record_every == 0 or step == trainer.steps or lost:
-                recorded = (step - 1) % trainer.record_every + 1
-                entries = self._entries(state, step, seconds, recorded)
-                self.history.add(entries)
-                news["entries"] = entries
-                state["sums"] = jax.tree.map(_zeroed, state["sums"])
-            self.listen(news)
-            if lost:
-                break
-            if step < trainer.steps and time.monotonic() - saved > execution.checkpoint_seconds:
-                self._checkpoint(state, step, seconds)
+            step, pace = step + count, count / max(spent, 1e-9)
+            for run in self.stack:
+                run.seconds += spent / len(self.stack)
+            due = step % every == 0 or step == steps
+            self._tell(states, step, due)
+            if due:
+                states = tuple(state | {"sums": jax.tree.map(_zeroed, state["sums"])} for state in states)
+                if all(self._lost(state, step) for state in states):
+                    break
+            if step < steps and time.monotonic() - saved > self.execution.checkpoint_seconds:
+                self._checkpoint(states, step)
                 saved = time.monotonic()
-        return state, seconds
+        return states
 
-    def _checkpoint(self, state: PyTree, step: int, seconds: float) -> None:
-        notes = {"seconds": seconds, "history": len(self.history.lines)}
-        checkpoints.save(self.folder / "checkpoints", Checkpoint(self.group.index, step, state, notes))
+    def _tell(self, states: tuple[PyTree, ...], step: int, due: bool) -> None:
+        """Tell each run's listener where it is; where a record is due, of those not lost before, record."""
+        before = (step - 1) // self.trainer.record_every * self.trainer.record_every
+        for n, (run, state) in enumerate(zip(self.stack, states, strict=True)):
+            news = {
+                "step": step,
+                "steps": self.trainer.steps,
+                "group": self.group.index,
+                "groups": self.groups,
+            }
+            if due and not self._lost(state, before):
+                news["entries"] = self._entries(n, state, step, step - before)
+                run.history.add(news["entries"])
+            run.listen(news)
 
-    def _entries(self, state: PyTree, step: int, seconds: float, recorded: int) -> list[dict[str, Any]]:
-        """One line per real member; losses are means over the `recorded` steps since the last record."""
-        trainer = self.config.trainer
+    def _lost(self, state: PyTree, step: int) -> bool:
+        """Whether all real members of a run had diverged by `step`."""
+        diverged = np.asarray(state["diverged_at"])[: self.group.real]
+        return bool(((diverged >= 0) & (diverged < step)).all())
+
+    def _checkpoint(self, states: tuple[PyTree, ...], step: int) -> None:
+        for run, state in zip(self.stack, states, strict=True):
+            notes = {"seconds": run.seconds, "history": len(run.history.lines)}
+            checkpoints.save(run.checkpoints, Checkpoint(self.group.index, step, state, notes))
+
+    def _entries(self, n: int, state: PyTree, step: int, recorded: int) -> list[dict[str, Any]]:
+        """One line per real member of run `n`; losses are means over the `recorded` steps since the last record."""
+        trainer, run = self.trainer, self.stack[n]
         values = {}
         if recorded:
             values = {name: np.asarray(total) / recorded for name, total in state["sums"].items()}
@@ -211,11 +243,11 @@ class GroupRun:
         if due or step == trainer.steps:
             values |= jax.device_get(self.programs.evaluate(state, self.shared, self.items))
         if trainer.weight_change:
-            values["weight_change"] = np.asarray(self.programs.weight_change(state, self.seeds))
-        rate = float(self.schedule(step))
+            values["weight_change"] = np.asarray(self.programs.weight_change[n](state, self.seeds))
+        rate = float(run.schedule(step))
         return [
             {"seed": member.seed, "item": self.data.names[member.item], "step": step}
-            | {"learning_rate": rate, "seconds": round(seconds, 3)}
+            | {"learning_rate": rate, "seconds": round(run.seconds, 3)}
             | {name: float(value[position]) for name, value in values.items()}
             for position, member in enumerate(self.group.members[: self.group.real])
         ]
@@ -247,46 +279,22 @@ def _next_call(step: int, steps: int, record_every: int, pace: float | None, sec
     return min(wanted, boundary - step)
 
 
-def _bytes_needed(config: Configuration, data: Data, size: int) -> tuple[int, int]:
+def _bytes_needed(configs: Sequence[Configuration], data: Data, size: int) -> tuple[int, int]:
     """Bytes on one device that training a group of `size` needs, and bytes the device has."""
-    everyone = members.all_members(config.root.seed, 1, len(data.names)) * size
+    everyone = members.all_members(configs[0].root.seed, 1, len(data.names)) * size
     group = members.groups(everyone[:size], size)[0]
-    built = programs(config, size)
-    run = GroupRun(config, data, Path(), built, group, 1, History(Path("/nonexistent")), print)
-    state = jax.eval_shape(built.start, run.seeds, run.shared, run.items)
+    built = programs(configs, size)
+    run = GroupRun(
+        [Training(config, Path("/nonexistent"), print) for config in configs], data, built, group, 1
+    )
+    states = jax.eval_shape(built.start, run.seeds, run.shared, run.items)
     step = jnp.int32(0)
-    compiled = built.advance.lower(state, run.shared, run.items, run.seeds, run.indices, step, step).compile()
+    compiled = built.advance.lower(
+        states, run.shared, run.items, run.seeds, run.indices, step, step
+    ).compile()
     memory = compiled.memory_analysis()
     needed = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
     return needed, jax.devices()[0].memory_stats()["bytes_limit"]
-
-
-def _store(path: Path, outcomes: list[Outcome], seconds: float) -> None:
-    arrays: dict[str, np.ndarray] = {"seconds": np.array(seconds)}
-    for n, outcome in enumerate(outcomes):
-        notes = {"metrics": dict(outcome.metrics), "diverged_at": outcome.diverged_at}
-        arrays[f"{n}/notes"] = np.array(json.dumps(notes))
-        arrays |= {f"{n}/prediction/{name}": value for name, value in outcome.predictions.items()}
-        arrays |= {f"{n}/weight/{name}": value for name, value in outcome.weights.items()}
-    save_arrays(path, arrays)
-
-
-def _load(path: Path, count: int) -> tuple[list[Outcome], float]:
-    try:
-        arrays, _ = load_arrays(path)
-    except ValueError as error:  # names the file, and says to delete it
-        raise ConfigError(str(error)) from error
-    return [_outcome(arrays, n) for n in range(count)], float(arrays["seconds"])
-
-
-def _outcome(arrays: Mapping[str, np.ndarray], n: int) -> Outcome:
-    notes = json.loads(str(arrays[f"{n}/notes"]))
-
-    def under(prefix: str) -> dict[str, np.ndarray]:
-        return {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
-
-    found = under(f"{n}/prediction/"), under(f"{n}/weight/")
-    return Outcome(notes["metrics"], *found, notes["diverged_at"])
 
 
 def read_history(folder: Path) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
-from experiments.plan import Planned
+from experiments.plan import Planned, stacks
 
 ROOT = Path(__file__).resolve().parent.parent
 Report = Callable[[Planned, Mapping[str, Any]], None]
@@ -28,14 +28,16 @@ def cores() -> list[int]:
 def work(todo: Sequence[Planned], workers: int, pin: bool, logs: Path, report: Report) -> None:
     """Train every run of `todo` in `workers` processes, each on a core of its own if `pin`.
 
-    `report(run, message)` is called, one call at a time, with what the worker says (progress, done, failed).
+    Runs that are stacked go to one process together. `report(run, message)` is called, one call at a time,
+    with what the worker says (progress, done, failed).
     """
-    queue: Queue[Planned] = Queue()
-    for run in todo:
-        queue.put(run)
+    queue: Queue[list[Planned]] = Queue()
+    parts = stacks(todo)
+    for part in parts:
+        queue.put(part)
     lock, stop = threading.Lock(), threading.Event()
     available = cores()
-    places = [available[n % len(available)] if pin else None for n in range(min(workers, len(todo)))]
+    places = [available[n % len(available)] if pin else None for n in range(min(workers, len(parts)))]
     logs.mkdir(parents=True, exist_ok=True)
     threads = [
         threading.Thread(
@@ -57,7 +59,7 @@ def work(todo: Sequence[Planned], workers: int, pin: bool, logs: Path, report: R
 
 
 def _serve(
-    queue: Queue[Planned],
+    queue: Queue[list[Planned]],
     core: int | None,
     log: Path,
     report: Report,
@@ -68,15 +70,15 @@ def _serve(
     try:
         while not stop.is_set():
             try:
-                run = queue.get_nowait()
+                part = queue.get_nowait()
             except Empty:
                 return
             process = process or _start(core, log)
             watch = threading.Thread(target=_kill_when, args=(stop, process), daemon=True)
             watch.start()
-            for message in _train(process, run):
+            for n, message in _train(process, part):
                 with lock:
-                    report(run, message)
+                    report(part[n], message)
             if process.poll() is not None:
                 process = None
     finally:
@@ -109,16 +111,22 @@ def _start(core: int | None, log: Path) -> subprocess.Popen:
     return process
 
 
-def _train(process: subprocess.Popen, run: Planned) -> Iterator[dict[str, Any]]:
+def _train(process: subprocess.Popen, part: Sequence[Planned]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What the worker says of each run of `part`, with the run's position, until all have ended."""
+    running = set(range(len(part)))
     try:
-        process.stdin.write(json.dumps({"overrides": list(run.overrides)}) + "\n")
+        process.stdin.write(json.dumps({"runs": [list(run.overrides) for run in part]}) + "\n")
         process.stdin.flush()
         for line in process.stdout:
             message = json.loads(line)
-            yield message
+            n = message.pop("run")
             if message["event"] in ("done", "failed"):
+                running.discard(n)
+            yield n, message
+            if not running:
                 return
     except (BrokenPipeError, json.JSONDecodeError):
         pass
     code = process.wait()
-    yield {"event": "failed", "error": f"its worker process ended with exit code {code}"}
+    for n in sorted(running):
+        yield n, {"event": "failed", "error": f"its worker process ended with exit code {code}"}

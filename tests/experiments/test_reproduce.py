@@ -122,11 +122,14 @@ def test_the_estimate_is_learnt_from_earlier_rows(tmp_path):
     work(runs, 1, False, tmp_path / "logs", lambda run, message: events.append(message["event"]))
     assert events[-1] == "done"
     todo, _ = plan(cells("aa", "wn"), "smoke", options(tmp_path))
-    assert expected_seconds(todo, [], "smoke") == [None, None] and estimated_seconds([None, 1.0], 2) is None
+    assert (
+        expected_seconds(todo, [], "smoke") == [None, None]
+        and estimated_seconds(todo, [None, 1.0], 2) is None
+    )
     (row,) = read_runs(tmp_path)
     times = expected_seconds(todo, [row], "smoke")
-    assert estimated_seconds(times, 1) == pytest.approx(2 * row.seconds)
-    assert estimated_seconds([3.0, 1.0], 2) == 3.0
+    assert estimated_seconds(todo, times, 1) == pytest.approx(2 * row.seconds)
+    assert estimated_seconds(todo, [3.0, 1.0], 2) == 3.0
     assert longest_first(todo, [1.0, 2.0]) == todo[::-1] and longest_first(todo, [1.0, None]) == todo[::-1]
     assert duration(3 * 3600 + 60) == "3 h 01 min"
 
