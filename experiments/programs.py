@@ -18,6 +18,7 @@ import optax
 import rwf
 from experiments.configuration import Configuration
 from experiments.members import over_members
+from experiments.microbatches import accumulated
 
 PyTree = Any
 NETWORK, FACTORS, SAMPLING = range(3)  # streams derived from a seed
@@ -66,7 +67,7 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
         parts = _together(one, [rwf.compose(own) for own in factors])
         return functools.reduce(jnp.add, [part["loss"] for part in parts]), parts
 
-    gradient = _accumulated(jax.grad(losses, has_aux=True), config.trainer.microbatches)
+    gradient = accumulated(jax.grad(losses, has_aux=True), config.trainer.microbatches)
 
     def start(seed: jax.Array, shared: PyTree, item: PyTree) -> tuple[PyTree, ...]:
         factors, constants = initial(seed)
@@ -166,29 +167,3 @@ def _updated(
         "sums": jax.tree.map(jnp.add, state["sums"], parts),
         "diverged_at": jnp.where(fresh, step, state["diverged_at"]),
     }
-
-
-def _accumulated(gradient: Callable, pieces: int) -> Callable:
-    """`gradient` averaged over `pieces` equal parts of the batch, one after the other in memory."""
-    if pieces == 1:
-        return gradient
-
-    def accumulated(factors: PyTree, constants: PyTree, batch: PyTree) -> tuple[PyTree, dict]:
-        def piece(leaf: jax.Array) -> jax.Array:
-            if leaf.ndim == 0:
-                return jnp.broadcast_to(leaf, (pieces,))
-            if leaf.shape[0] % pieces:
-                raise ValueError(f"trainer.microbatches={pieces} does not divide a batch of {leaf.shape[0]}")
-            return leaf.reshape(pieces, -1, *leaf.shape[1:])
-
-        parts = jax.tree.map(piece, batch)
-        shapes = jax.eval_shape(gradient, factors, constants, jax.tree.map(lambda leaf: leaf[0], parts))
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-
-        def add(total: PyTree, part: PyTree) -> tuple[PyTree, None]:
-            return jax.tree.map(jnp.add, total, gradient(factors, constants, part)), None
-
-        total, _ = jax.lax.scan(add, zeros, parts)
-        return jax.tree.map(lambda leaf: leaf / pieces, total)
-
-    return accumulated

@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 from filelock import FileLock, Timeout
 
-from experiments import members, stack
+from experiments import members, microbatches, stack
 from experiments.configuration import ConfigError, Configuration, check_network
 from experiments.files import cache_folder, choices_checksum, save_arrays, write_json, write_text
 from experiments.outcomes import Outcome, Trained
@@ -90,6 +90,7 @@ def run_stack(configs: Sequence[Configuration], listeners: Sequence[Listener]) -
             ValueError,
         ) as error:  # other errors of the system are no fault of the data
             raise ConfigError(str(error)) from error
+        microbatches.check(configs[0], data)
         use_compilation_cache(configs[0].execution.compilation_cache)
         with _exclusively(folders):  # another process may finish one while this one waits
             each = zip(configs, folders, listeners, strict=True)

@@ -46,6 +46,7 @@ class Task(Protocol):
 
     A task may also have `analyse(function, factors, shared, item) -> dict of arrays`, joined to the
     predictions, for what needs the trained factors themselves: `function(factors, inputs)` is the network.
+    `separable = False` says that its loss is no mean over parts of a batch, so that `trainer.microbatches` must be 1.
     It may have `pictures(predictions) -> dict of images` where the predictions of an item are not pictures yet.
     """
 

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from experiments.building import first_line
 from experiments.configuration import CONFIGS, ConfigError, configure, group_options
 from experiments.files import system_error
 from experiments.multirun import check_launcher, expand, folder_of_job, is_finished, is_sweep
@@ -62,6 +63,10 @@ def train_alone(overrides: Sequence[str]) -> float:
         raise SystemExit(2) from error
     except OSError as error:
         print(f"error: {system_error(error)}", file=sys.stderr)
+        raise SystemExit(1) from error
+    except jax.errors.JaxRuntimeError as error:  # out of the device's memory, say
+        hint = "fewer execution.members or more trainer.microbatches need less memory"
+        print(f"error: {first_line(error)}: {hint}", file=sys.stderr)
         raise SystemExit(1) from error
 
 

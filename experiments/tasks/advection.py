@@ -16,7 +16,7 @@ from flax import nnx
 import rwf
 from experiments.evaluation import in_blocks, relative_l2
 from experiments.task import Data, Network, Source
-from experiments.tasks.strategies import PositiveFloat, PositiveInt, Strategy
+from experiments.tasks.strategies import Causal, PositiveFloat, PositiveInt, Strategy
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Advection:
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From (x, t) to u."""
         return model(in_features=2, out_features=1, embedding=embedding, rngs=rngs)
+
+    @property
+    def separable(self) -> bool:
+        """Whether the loss is a mean over parts of a batch: causal weights depend on all of its points."""
+        return not isinstance(self.strategy, Causal)
 
     def batch(self, shared: Any, item: Any, key: jax.Array, step: jax.Array) -> Any:
         """Collocation points (n, 2) of (x, t), initial points (m, 2), and c at this step."""

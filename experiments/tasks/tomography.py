@@ -33,6 +33,7 @@ class Tomography:
     """
 
     metric: ClassVar[str] = "psnr"
+    separable: ClassVar[bool] = False  # a projection needs the whole image
     dataset: Literal["shepp", "atlas"]
     images: Annotated[int, Ge(1)] = 20
     size: Annotated[int, Ge(1)] = 512  # pixels a side, detectors, and samples along each line

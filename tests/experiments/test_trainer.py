@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import rwf
-from experiments.configuration import configure
+from experiments.configuration import ConfigError, configure
 from experiments.programs import FACTORS, NETWORK
 from experiments.runs import run
 from experiments.task import Data
@@ -82,8 +82,18 @@ def test_microbatches_give_the_gradient_of_the_whole_batch(tmp_path):
 
 def test_microbatches_that_do_not_divide_the_batch_are_refused(tmp_path):
     config = smoke(tmp_path, "parameterization=plain", "trainer.microbatches=7")
-    with pytest.raises(ValueError, match="microbatches=7 does not divide a batch of 256"):
-        train(config, config.task.items(), tmp_path, silent)
+    with pytest.raises(ConfigError, match="microbatches=7 does not divide a batch of 256"):
+        run(config, silent)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [("experiment=ct_shepp",), ("experiment=advection_causal",)])
+def test_losses_that_are_no_mean_over_parts_take_no_microbatches(tmp_path, words):
+    config = configure(
+        [*words, "profile=smoke", "tracking=none", f"runs={tmp_path}", "trainer.microbatches=2"]
+    )
+    with pytest.raises(ConfigError, match="no mean over parts of a batch"):
+        run(config, silent)
 
 
 def test_the_result_does_not_depend_on_how_the_steps_are_cut_into_calls(tmp_path):
