@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -12,8 +12,9 @@ import jax
 from tqdm import tqdm
 
 from experiments import runs, stack
-from experiments.configuration import Configuration, configure, group_options
+from experiments.configuration import ConfigError, Configuration, configure
 from experiments.records import Cell, Row
+from experiments.task import Source
 
 
 @dataclass(frozen=True)
@@ -36,25 +37,31 @@ class Planned:
         return " ".join((*words, *settings, f"seed {self.seed}"))
 
 
-def plan(cells: Iterable[Cell], profile: str, options: Sequence[str]) -> tuple[list[Planned], list[Cell]]:
-    """The runs for `cells`, each once, and the cells whose experiment is not built yet.
+def plan(
+    cells: Iterable[Cell], profile: str, options: Sequence[str]
+) -> tuple[list[Planned], dict[Cell, str]]:
+    """The runs for `cells`, each once, and the cells whose data is missing or damaged, with the reason.
 
     `options` are further command-line words for every run, such as `seeds=3`. On CPU each seed is a run
     of its own, so that cores share them; elsewhere the seeds of a cell train as one program. Raises
-    ConfigError where a configuration or its data is wrong.
+    ConfigError where a configuration is wrong.
     """
-    known = set(group_options("experiment"))
-    unique = list(dict.fromkeys(cells))
     planned: dict[Path, Planned] = {}
+    blocked: dict[Cell, str] = {}
+    unique = list(dict.fromkeys(cells))
     for cell in tqdm(unique, desc="planning", unit="cell", disable=None, leave=False):
-        if cell.experiment not in known:
-            continue
         words = [*cell.overrides, f"profile={profile}", *options]
         config = configure(words)
+        try:
+            source = runs.data_source(config)
+        except ConfigError as error:
+            blocked[cell] = str(error)
+            continue
         for seeds in _shares(config):
-            run = _planned(cell, [*words, *seeds], configure([*words, *seeds]) if seeds else config)
+            chosen = configure([*words, *seeds]) if seeds else config
+            run = _planned(cell, [*words, *seeds], chosen, source)
             planned.setdefault(run.folder, run)
-    return list(planned.values()), [cell for cell in unique if cell.experiment not in known]
+    return list(planned.values()), blocked
 
 
 def _shares(config: Configuration) -> list[list[str]]:
@@ -63,13 +70,13 @@ def _shares(config: Configuration) -> list[list[str]]:
     return [[f"seed={config.root.seed + n}", "seeds=1"] for n in range(config.root.seeds)]
 
 
-def _planned(cell: Cell, words: list[str], config: Configuration) -> Planned:
+def _planned(cell: Cell, words: list[str], config: Configuration, source: Source) -> Planned:
     rows = runs.finished_rows(config)
     return Planned(
         cell=cell,
         seed=config.root.seed,
         overrides=tuple(words),
-        folder=runs.folder_of(config, runs.data_source(config)),
+        folder=runs.folder_of(config, source),
         steps=config.trainer.steps,
         rows=None if rows is None else tuple(rows),
         stack=stack.key(config),
@@ -79,12 +86,12 @@ def _planned(cell: Cell, words: list[str], config: Configuration) -> Planned:
 def expected_seconds(todo: Sequence[Planned], known: Iterable[Row], profile: str) -> list[float | None]:
     """Seconds of each run of `todo`: the median of earlier rows of its experiment at this profile and device.
 
-    None for an experiment that has no such row.
+    None for an experiment that has no such row. Diverged runs, which end early, do not count.
     """
     device = jax.default_backend()
     seconds: dict[str, list[float]] = defaultdict(list)
     for row in known:
-        if row.profile == profile and row.device == device:
+        if (row.profile, row.device, row.status) == (profile, device, "finished"):
             seconds[row.experiment].append(row.seconds)
     times = {name: median(values) for name, values in seconds.items()}
     return [times.get(run.cell.experiment) for run in todo]
@@ -95,12 +102,11 @@ def stacks(todo: Sequence[Planned]) -> list[list[Planned]]:
     return stack.together(todo, [run.stack for run in todo])
 
 
-def estimated_seconds(todo: Sequence[Planned], times: Sequence[float | None], workers: int) -> float | None:
-    """Wall time of runs that take `times` each, on `workers` cores; None where one is unknown."""
-    if None in times:
-        return None
-    together = [sum(each) for each in stack.together(times, [run.stack for run in todo])]
-    return max(sum(times) / workers, max(together, default=0.0))
+def estimated_seconds(todo: Sequence[Planned], times: Sequence[float | None], workers: int) -> float:
+    """Wall time of runs that take `times` each, on `workers` cores; those of unknown time are not counted."""
+    known = [time or 0.0 for time in times]
+    together = [sum(each) for each in stack.together(known, [run.stack for run in todo])]
+    return max(sum(known) / workers, max(together, default=0.0))
 
 
 def longest_first(todo: Sequence[Planned], times: Sequence[float | None]) -> list[Planned]:
@@ -111,8 +117,13 @@ def longest_first(todo: Sequence[Planned], times: Sequence[float | None]) -> lis
     return [run for part in order for run, _ in part]
 
 
-def describe(planned: Sequence[Planned], absent: Sequence[Cell], estimate: float | None) -> str:
-    """The plan as text: a line per experiment, what is done, what will run, and the estimate."""
+def describe(
+    planned: Sequence[Planned], blocked: Mapping[Cell, str], estimate: float, unknown: Collection[str]
+) -> str:
+    """The plan as text: a line per experiment, what is done, what will run, what cannot, and the estimate.
+
+    `unknown` are the experiments that the estimate leaves out.
+    """
     lines = [f"{'experiment':24}{'runs':>6}{'done':>6}{'to run':>8}{'steps to run':>14}"]
     by_experiment: dict[str, list[Planned]] = defaultdict(list)
     for run in planned:
@@ -121,12 +132,13 @@ def describe(planned: Sequence[Planned], absent: Sequence[Cell], estimate: float
         todo = [run for run in group if run.rows is None]
         steps = sum(run.steps for run in todo)
         lines.append(f"{name:24}{len(group):6}{len(group) - len(todo):6}{len(todo):8}{steps:14,}")
-    if absent:
-        names = ", ".join(dict.fromkeys(cell.experiment for cell in absent))
-        lines.append(f"pending, not part of the suite yet: {names}")
+    for reason in dict.fromkeys(blocked.values()):
+        names = dict.fromkeys(cell.experiment for cell, why in blocked.items() if why == reason)
+        lines.append(f"cannot run: {', '.join(names)}: {reason}")
     if any(run.rows is None for run in planned):
-        time = "unknown: no earlier rows to learn from" if estimate is None else f"about {duration(estimate)}"
-        lines.append(f"estimated time: {time}")
+        known = f"about {duration(estimate)}" if estimate or not unknown else "unknown"
+        without = f", without what has no earlier rows to learn from: {', '.join(unknown)}" if unknown else ""
+        lines.append(f"estimated time: {known}{without}")
     return "\n".join(lines)
 
 

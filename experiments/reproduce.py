@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = [*options.overrides, f"runs={options.runs}", f"tracking={options.tracking}"]
         cells = [cell for target in targets for cell in target.cells]
         cells += [cell for name in options.columns for target in targets for cell in target.column(name)]
-        planned, absent = plan(cells, profile, words)
+        planned, blocked = plan(cells, profile, words)
+        if blocked and not planned:
+            raise ConfigError(next(iter(blocked.values())))
         earlier = [*read_results(options.results), *read_runs(options.runs)]
     except (ConfigError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -46,11 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     todo = [run for run in planned if run.rows is None]
     print(f"{', '.join(names)} at profile={profile}, {workers} worker{'s' * (workers > 1)}")
     times = expected_seconds(todo, earlier, profile)
-    print(describe(planned, absent, estimated_seconds(todo, times, workers)), flush=True)
+    unknown = dict.fromkeys(
+        run.cell.experiment for run, time in zip(todo, times, strict=True) if time is None
+    )
+    print(describe(planned, blocked, estimated_seconds(todo, times, workers), unknown), flush=True)
     if options.dry_run:
         return 0
     try:
-        failed = run_all(planned, longest_first(todo, times), workers, options)
+        failed = {" ".join(cell.overrides): reason for cell, reason in blocked.items()}
+        failed |= run_all(planned, longest_first(todo, times), workers, options)
         return finish(targets, planned, failed, options, profile)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
@@ -153,7 +159,9 @@ class Screen:
             sys.stdout.flush()
         self.bar.update(round((share - self.shares.get(run.label, 0.0)) * run.steps))
         self.shares[run.label] = share
-        self.bar.set_postfix_str(f"{self.ended} of {self.runs} runs; {run.label}", refresh=False)
+        values = [f"{name} {value}" for name, value in message.get("values", {}).items()]
+        words = " ".join([f"{self.ended} of {self.runs} runs; {run.label}", *values])
+        self.bar.set_postfix_str(words, refresh=False)
 
     def close(self) -> None:
         """End the bar's line."""

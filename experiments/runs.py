@@ -182,6 +182,7 @@ def rows_of(
     for seed in range(config.root.seed, config.root.seed + config.root.seeds):
         mine = [o for m, o in zip(everyone, trained.outcomes, strict=True) if m.seed == seed]
         diverged = any(outcome.diverged_at >= 0 for outcome in mine)
+        pace = None if diverged else rate  # a run that diverged may have ended early
         rows.append(
             Row(
                 id=run_id,
@@ -201,7 +202,7 @@ def rows_of(
                 status="diverged" if diverged else "finished",
                 steps=trained.steps,
                 seconds=round(trained.seconds, 3),
-                iterations_per_second=rate and round(rate, 4),
+                iterations_per_second=pace and round(pace, 4),
                 precision=config.trainer.precision,
                 **facts,
             )

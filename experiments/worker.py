@@ -77,7 +77,7 @@ def progress(say: Callable[[Mapping[str, Any]], None], metric: str) -> Callable[
 
     def listen(news: Mapping[str, Any]) -> None:
         brief = {key: news[key] for key in ("step", "steps", "group", "groups")}
-        say({"event": "progress", **brief, **summary(news.get("entries", []), metric)})
+        say({"event": "progress", **brief, "values": summary(news.get("entries", []), metric)})
 
     return listen
 

@@ -135,8 +135,8 @@ def documented_sweeps() -> list[list[str]]:
 
 
 def figure_6_folders(cells) -> set[Path]:
-    planned, absent = plan(cells, "quick", [])
-    assert not absent
+    planned, blocked = plan(cells, "quick", [])
+    assert not blocked
     return {run.folder for run in planned}
 
 

@@ -107,13 +107,25 @@ def test_an_unknown_target_is_one_line(tmp_path):
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "table_66" in done.stderr
 
 
-def test_a_plan_names_each_run_once_and_what_is_not_built(tmp_path):
-    absent = Cell("weather", "rwf", "none", "mlp")
-    runs, missing = plan([*cells(*NAMES), *cells("rwf"), absent], "smoke", options(tmp_path))
-    assert len(runs) == 4 and missing == [absent]
+def test_a_plan_names_each_run_once(tmp_path):
+    runs, blocked = plan([*cells(*NAMES), *cells("rwf")], "smoke", options(tmp_path))
+    assert len(runs) == 4 and not blocked
     runs, _ = plan(cells(*NAMES), "smoke", [*options(tmp_path), "seeds=3"])
     assert len(runs) == 12 and {run.seed for run in runs} == {0, 1, 2}
-    assert "pending, not part of the suite yet: weather" in describe(runs, missing, None)
+
+
+def test_cells_without_their_data_do_not_stop_the_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RWF_DATA", str(tmp_path / "empty"))
+    (tmp_path / "empty").mkdir()
+    lego = Cell("nerf_lego", "plain", "gaussian", "mlp")
+    runs, blocked = plan([Cell("regression_1d", "rwf", "none", "mlp"), lego], "paper", ["tracking=none"])
+    assert len(runs) == 1 and list(blocked) == [lego] and "lego" in blocked[lego]
+    text = describe(runs, blocked, 0.0, {"regression_1d"})
+    assert f"cannot run: nerf_lego: {blocked[lego]}" in text and "estimated time: unknown" in text
+    assert "about 1 min 30 s, without" in describe(runs, {}, 90.0, {"regression_1d"})
+    words = ["figure_14", "--profile", "paper", "--runs", str(tmp_path / "runs"), "--dry-run"]
+    assert main(words) == 2  # nothing is left to run
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_estimate_is_learnt_from_earlier_rows(tmp_path):
@@ -123,8 +135,7 @@ def test_the_estimate_is_learnt_from_earlier_rows(tmp_path):
     assert events[-1] == "done"
     todo, _ = plan(cells("aa", "wn"), "smoke", options(tmp_path))
     assert (
-        expected_seconds(todo, [], "smoke") == [None, None]
-        and estimated_seconds(todo, [None, 1.0], 2) is None
+        expected_seconds(todo, [], "smoke") == [None, None] and estimated_seconds(todo, [None, 1.0], 2) == 1.0
     )
     (row,) = read_runs(tmp_path)
     times = expected_seconds(todo, [row], "smoke")
