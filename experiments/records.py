@@ -77,8 +77,8 @@ class Row:
 
     `metrics` has one entry per name, each with one value per item, None where that item diverged.
     `metric` names the entry that tables read. `seconds` is wall-clock time of the training,
-    `iterations_per_second` is that of one member, None where
-    one diverged, as training may have ended early. `commit` and `dirty` are None outside a git checkout.
+    `iterations_per_second` that of one member, None where one diverged, as training may have ended early.
+    `commit` and `dirty` are None outside a git checkout.
     """
 
     id: str
