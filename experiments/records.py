@@ -76,9 +76,9 @@ class Row:
     """One run: its cell, seed, profile and data, one value per item for each metric, and its provenance.
 
     `metrics` has one entry per name, each with one value per item, None where that item diverged.
-    `metric` names the entry that tables read. `seconds` is wall-clock time of the training,
-    `iterations_per_second` that of one member, None where one diverged, as training may have ended early.
-    `commit` and `dirty` are None outside a git checkout.
+    `metric` names the entry that tables read. `seconds` is wall-clock time of the training, for runs trained
+    in one program an equal share of it; `iterations_per_second` is the speed of one member, None where one
+    diverged, as training may have ended early. `commit` and `dirty` are None outside a git checkout.
     """
 
     id: str

@@ -86,14 +86,11 @@ def train_stack(stack: Sequence[Training], data: Data) -> list[Trained]:
     Each leaves what it would leave alone. A run whose members all diverged has no further records; the
     others go on.
     """
-    config = stack[0].config
-    everyone = members.all_members(config.root.seed, config.root.seeds, len(data.names))
-    steps = config.trainer.steps
-    found = [outcomes.load(run.checkpoints, everyone, steps) for run in stack]
-    if any(trained is None for trained in found):
+    root, steps = stack[0].config.root, stack[0].config.trainer.steps
+    everyone = members.all_members(root.seed, root.seeds, len(data.names))
+    if any(outcomes.load(run.checkpoints, everyone, steps) is None for run in stack):
         _train_groups(stack, data, everyone)
-        found = [outcomes.load(run.checkpoints, everyone, steps) for run in stack]
-    return found
+    return [outcomes.load(run.checkpoints, everyone, steps) for run in stack]
 
 
 def _train_groups(stack: Sequence[Training], data: Data, everyone: Sequence[Member]) -> None:
