@@ -5,19 +5,10 @@ import re
 import runpy
 from pathlib import Path
 
-import jax
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples"
 EXAMPLES = sorted(path.name for path in FOLDER.glob("*.py"))
-
-
-@pytest.fixture(autouse=True)
-def compile_quickly():
-    """These programs run for less time than it takes to optimise them."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def test_there_are_three():

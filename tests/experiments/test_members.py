@@ -47,14 +47,17 @@ def test_group_size_follows_the_wish_the_count_and_the_memory(monkeypatch):
     assert members.group_size(None, 4, lambda size: (200 * gib, 80 * gib)) == 1
 
 
+def with_devices(count: int) -> dict[str, str]:
+    """The environment of a process that sees `count` devices."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={count}"
+    return {**os.environ, "XLA_FLAGS": flags.strip()}
+
+
 def train_on(devices: int, runs: Path) -> tuple[dict, np.ndarray]:
     words = ["experiment=image_natural", "parameterization=wn", "profile=smoke", "tracking=none", "seeds=2"]
     words += [f"runs={runs}", "execution.members=4", "task.images=2"]
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    subprocess.run(
-        [sys.executable, "-m", "experiments.train", *words],
-        cwd=ROOT, check=True, capture_output=True, env={**os.environ, "XLA_FLAGS": flags},
-    )  # fmt: skip
+    command = [sys.executable, "-m", "experiments.train", *words]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=with_devices(devices))
     (folder,) = runs.glob("*/*/")
     rows = json.loads((folder / "result.json").read_text())["rows"]
     with np.load(folder / "predictions.npz") as archive:
@@ -78,5 +81,4 @@ def test_place_spreads_the_leading_axis():
         "b = replicate(jnp.zeros((4, 3)), 4); assert {s.data.shape for s in b.addressable_shards} == {(4, 3)};"
         "c = place(jnp.zeros((3, 3)), 3); assert len(c.addressable_shards) == 1"
     )
-    env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=env, check=True)
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=with_devices(2), check=True)
