@@ -1,4 +1,4 @@
-"""A small pool of worker processes that share a list of runs; one that dies loses its run, not the others'."""
+"""A small pool of worker processes that share a list of runs; one that dies loses its run or stack, not the others."""
 
 from __future__ import annotations
 
