@@ -71,7 +71,9 @@ class Jet:
                 f"second={tuple(second)} must name positions in the {len(first)} directions, once each"
             )
         if drift is not None and not second:
-            raise ValueError("drift is added to second derivatives: name some in second, or make it a direction")
+            raise ValueError(
+                "drift is added to second derivatives: name some in second, or make it a direction"
+            )
         return cls(x, first, None if drift is None else _vector(x, drift), tuple(second))
 
     @property
