@@ -42,10 +42,10 @@ data: $(VENV)/ready ## download the real data, or say where to get what cannot b
 	$(RUN) -m scripts.download_data
 
 test: lint ## formatting, lint, and all fast tests
-	$(RUN) -m pytest -m "not slow" -n auto
+	$(RUN) -m pytest -m "not slow" -n auto --dist worksteal
 
 test-all: lint ## the slow tests too
-	$(RUN) -m pytest -n auto
+	$(RUN) -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/ready ## formatting and lint alone
 	$(RUN) -m ruff format --check .

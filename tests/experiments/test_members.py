@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from experiments import members
+from experiments.train import train_one
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,38 +48,40 @@ def test_group_size_follows_the_wish_the_count_and_the_memory(monkeypatch):
     assert members.group_size(None, 4, lambda size: (200 * gib, 80 * gib)) == 1
 
 
-def with_devices(count: int) -> dict[str, str]:
-    """The environment of a process that sees `count` devices."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={count}"
-    return {**os.environ, "XLA_FLAGS": flags.strip()}
+TRAINING = ["experiment=image_natural", "parameterization=wn", "profile=smoke", "tracking=none", "seeds=2"]
+TRAINING += ["execution.members=4", "task.images=2"]
+ON_TWO = f"""
+import sys, jax, jax.numpy as jnp
+from experiments.members import place, replicate
+from experiments.train import train_one
+def shapes(array):
+    return {{part.data.shape for part in array.addressable_shards}}
+assert jax.device_count() == 2
+assert shapes(place(jnp.zeros((4, 3)), 4)) == {{(2, 3)}}
+assert shapes(replicate(jnp.zeros((4, 3)), 4)) == {{(4, 3)}}
+assert len(place(jnp.zeros((3, 3)), 3).addressable_shards) == 1
+train_one([*{TRAINING}, "runs=" + sys.argv[1]])
+"""
 
 
-def train_on(devices: int, runs: Path) -> tuple[dict, np.ndarray]:
-    words = ["experiment=image_natural", "parameterization=wn", "profile=smoke", "tracking=none", "seeds=2"]
-    words += [f"runs={runs}", "execution.members=4", "task.images=2"]
-    command = [sys.executable, "-m", "experiments.train", *words]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=with_devices(devices))
+def trained_in(runs: Path) -> tuple[list, np.ndarray]:
     (folder,) = runs.glob("*/*/")
     rows = json.loads((folder / "result.json").read_text())["rows"]
     with np.load(folder / "predictions.npz") as archive:
         return [row["metrics"] for row in rows], archive["prediction"].astype(int)
 
 
-def test_members_spread_over_two_devices_train_as_on_one(tmp_path):
-    one, image_one = train_on(1, tmp_path / "one")
-    two, image_two = train_on(2, tmp_path / "two")
+def test_arrays_spread_over_two_devices_and_members_train_there_as_on_one(tmp_path):
+    assert jax.device_count() == 1
+    train_one([*TRAINING, f"runs={tmp_path / 'one'}"])
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    command = [sys.executable, "-c", ON_TWO, str(tmp_path / "two")]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (one, image_one), (two, image_two) = (trained_in(tmp_path / name) for name in ("one", "two"))
     assert len(one) == len(two) == 2
     for left, right in zip(one, two, strict=True):
         np.testing.assert_allclose(left["psnr"], right["psnr"], rtol=1e-4)
     assert abs(image_one - image_two).max() <= 1
-
-
-def test_place_spreads_the_leading_axis():
-    script = (
-        "import jax, jax.numpy as jnp; from experiments.members import place, replicate;"
-        "assert jax.device_count() == 2;"
-        "a = place(jnp.zeros((4, 3)), 4); assert {s.data.shape for s in a.addressable_shards} == {(2, 3)};"
-        "b = replicate(jnp.zeros((4, 3)), 4); assert {s.data.shape for s in b.addressable_shards} == {(4, 3)};"
-        "c = place(jnp.zeros((3, 3)), 3); assert len(c.addressable_shards) == 1"
-    )
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=with_devices(2), check=True)

@@ -162,13 +162,13 @@ def test_figure_6_is_the_documented_multirun():
 
 
 def test_two_sweeps_share_a_folder_without_a_lost_or_doubled_run(tmp_path):
-    grids = ["parameterization.mean=0,2,3", "parameterization.mean=0.0,2.0,4"]
+    grids = ["parameterization.mean=0,2", "parameterization.mean=0.0,3"]
     processes = [sweep(tmp_path, grid) for grid in grids]
     lines = [found for process in processes for found in TRAINED.findall(ended(process))]
     trained = [found for found in lines if not found[3]]
     rows = read_runs(tmp_path)
-    assert len(trained) == len({found[0] for found in trained}) == len(rows) == 4
-    assert sorted(row.variant for row in rows) == [(f"parameterization.mean={n}",) for n in (0, 2, 3, 4)]
+    assert len(trained) == len({found[0] for found in trained}) == len(rows) == 3
+    assert sorted(row.variant for row in rows) == [(f"parameterization.mean={n}",) for n in (0, 2, 3)]
 
 
 @pytest.mark.slow

@@ -27,18 +27,15 @@ def options(runs: Path) -> list[str]:
     return [f"runs={runs}", "tracking=none", "task.images=1"]
 
 
+def arguments(folder: Path, *words: str) -> list[str]:
+    """The words of a command that keeps all its files in `folder`."""
+    fixed = ["--profile", "smoke", "--tracking", "none"]
+    return [*words, *fixed, "--runs", str(folder / "runs"), "--results", str(folder / "results")]
+
+
 def reproduce(folder: Path, *words: str) -> subprocess.CompletedProcess:
-    command = [
-        sys.executable,
-        "-m",
-        "experiments.reproduce",
-        *words,
-        "--profile",
-        "smoke",
-        "--tracking",
-        "none",
-    ]
-    command += ["--runs", str(folder / "runs"), "--results", str(folder / "results")]
+    """The command as a user gives it; `main(arguments(...))` is the same without starting a process."""
+    command = [sys.executable, "-m", "experiments.reproduce", *arguments(folder, *words)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
@@ -60,18 +57,32 @@ def test_a_table_is_trained_and_rendered(table):
     }
 
 
-def test_a_second_command_repeats_nothing_and_draws_from_what_is_there(table):
+def test_a_second_command_repeats_nothing_and_draws_from_what_is_there(table, capsys):
     folder, _ = table
-    done = reproduce(folder, "table_6", "figure_7", "--dry-run")
-    assert "image_natural               12    12       0" in done.stdout
-    done = reproduce(folder, "table_6", "figure_7")
-    assert done.returncode == 0 and "[1/" not in done.stdout
+    assert main(arguments(folder, "table_6", "figure_7", "--dry-run")) == 0
+    assert "image_natural               12    12       0" in capsys.readouterr().out
+    assert main(arguments(folder, "table_6", "figure_7")) == 0
+    assert "[1/" not in capsys.readouterr().out
     assert (folder / "results" / "smoke" / "figure_7.png").stat().st_size > 10_000
 
 
-def test_a_dry_run_writes_nothing(tmp_path):
-    done = reproduce(tmp_path, "table_1", "--dry-run")
-    assert done.returncode == 0 and not list(tmp_path.iterdir())
+def test_the_estimate_is_learnt_from_earlier_rows(table, tmp_path):
+    todo, _ = plan(cells("aa", "wn"), "smoke", options(tmp_path))
+    assert (
+        expected_seconds(todo, [], "smoke") == [None, None] and estimated_seconds(todo, [None, 1.0], 2) == 1.0
+    )
+    row = read_runs(table[0] / "runs")[0]
+    times = expected_seconds(todo, [row], "smoke")
+    assert estimated_seconds(todo, times, 1) == pytest.approx(2 * row.seconds)
+    assert estimated_seconds(todo, [3.0, 1.0], 2) == 3.0
+    assert longest_first(todo, [1.0, 2.0]) == todo[::-1] and longest_first(todo, [1.0, None]) == todo[::-1]
+    assert duration(3 * 3600 + 60) == "3 h 01 min"
+
+
+@pytest.mark.parametrize("target", ["table_6", pytest.param("table_1", marks=pytest.mark.slow)])
+def test_a_dry_run_writes_nothing(tmp_path, target):
+    assert main(arguments(tmp_path, target, "--dry-run")) == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_control_is_planned_where_it_is_asked_for(tmp_path, capsys):
@@ -102,9 +113,10 @@ def test_settings_are_rendered_without_runs(tmp_path, capsys):
     assert (tmp_path / "results" / "smoke" / "table_4.md").exists()
 
 
-def test_an_unknown_target_is_one_line(tmp_path):
-    done = reproduce(tmp_path, "table_66")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "table_66" in done.stderr
+def test_an_unknown_target_is_one_line(tmp_path, capsys):
+    assert main(arguments(tmp_path, "table_66")) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1 and "table_66" in errors
 
 
 def test_a_plan_names_each_run_once(tmp_path):
@@ -126,23 +138,6 @@ def test_cells_without_their_data_do_not_stop_the_others(tmp_path, monkeypatch, 
     words = ["figure_14", "--profile", "paper", "--runs", str(tmp_path / "runs"), "--dry-run"]
     assert main(words) == 2  # nothing is left to run
     assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_the_estimate_is_learnt_from_earlier_rows(tmp_path):
-    runs, _ = plan(cells("plain"), "smoke", options(tmp_path))
-    events = []
-    work(runs, 1, False, tmp_path / "logs", lambda run, message: events.append(message["event"]))
-    assert events[-1] == "done"
-    todo, _ = plan(cells("aa", "wn"), "smoke", options(tmp_path))
-    assert (
-        expected_seconds(todo, [], "smoke") == [None, None] and estimated_seconds(todo, [None, 1.0], 2) == 1.0
-    )
-    (row,) = read_runs(tmp_path)
-    times = expected_seconds(todo, [row], "smoke")
-    assert estimated_seconds(todo, times, 1) == pytest.approx(2 * row.seconds)
-    assert estimated_seconds(todo, [3.0, 1.0], 2) == 3.0
-    assert longest_first(todo, [1.0, 2.0]) == todo[::-1] and longest_first(todo, [1.0, None]) == todo[::-1]
-    assert duration(3 * 3600 + 60) == "3 h 01 min"
 
 
 def test_a_failing_cell_and_a_dying_worker_do_not_stop_the_others(tmp_path):

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.train import train_one
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMON = ["experiment=image_natural", "parameterization=rwf", "profile=smoke", "tracking=none"]
 LONG = [*COMMON, "trainer.steps=3000", "trainer.record_every=200", "trainer.evaluate_every=400"]
@@ -59,7 +61,7 @@ def outcome(runs: Path) -> tuple:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple:
     runs = tmp_path_factory.mktemp("undisturbed")
-    finish(start(runs, *LONG))
+    train_one([*LONG, f"runs={runs}"])
     return outcome(runs)
 
 
@@ -76,7 +78,7 @@ def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path, undisturb
     process = start(tmp_path, *LONG, *OFTEN)
     kill_in_the_middle(process, tmp_path, pattern)
     assert not (folder_in(tmp_path) / "result.json").exists()
-    finish(start(tmp_path, *LONG))
+    train_one([*LONG, f"runs={tmp_path}"])
     assert_same(outcome(tmp_path), undisturbed)
 
 

@@ -37,14 +37,23 @@ def test_tracking_none_works_without_wandb_installed(tmp_path):
     blocker = tmp_path / "blocked"
     blocker.mkdir()
     (blocker / "wandb.py").write_text("raise ImportError('wandb is not installed here')")
+    script = f"""
+import sys
+from experiments.train import train_one
+train_one([*{WORDS}, "runs=runs", "tracking=none"])
+print("and now with tracking", file=sys.stderr, flush=True)
+train_one([*{WORDS}, "runs=runs2"])
+"""
     path = f"{blocker}{os.pathsep}{ROOT}"
-    done = train(tmp_path / "runs", "tracking=none", PYTHONPATH=path)
-    assert done.returncode == 0 and "tracking" not in done.stderr
-    warned = train(tmp_path / "runs2", PYTHONPATH=path)
-    assert warned.returncode == 0
-    assert (
-        "tracking could not start, the run goes on without it: wandb is not installed here" in warned.stderr
-    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": path}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("runs*/*/*/result.json"))) == 2
+    without, warned = done.stderr.split("and now with tracking")
+    assert "tracking" not in without
+    assert "tracking could not start, the run goes on without it: wandb is not installed here" in warned
 
 
 class Breaking:

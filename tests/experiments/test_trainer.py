@@ -12,7 +12,7 @@ import pytest
 import rwf
 from experiments.configuration import ConfigError, configure
 from experiments.programs import FACTORS, NETWORK
-from experiments.runs import run
+from experiments.runs import identity, run
 from experiments.task import Data
 from experiments.trainer import Trainer, _next_call, read_history, train
 
@@ -43,8 +43,9 @@ def test_training_is_adam_on_the_factors_of_the_composed_network(tmp_path):
         output = jax.nn.sigmoid(apply(rwf.compose(factors), constants, points))
         return 0.5 * jnp.mean((output - colours) ** 2)
 
+    gradient = jax.jit(jax.grad(loss))
     for _ in range(5):
-        updates, state = adam.update(jax.grad(loss)(factors), state)
+        updates, state = adam.update(gradient(factors), state)
         factors = optax.apply_updates(factors, updates)
     full = config.task.evaluate(
         lambda x: apply(rwf.compose(factors), constants, x), data.shared, {"image": data.items["image"][0]}
@@ -130,19 +131,21 @@ def test_history_has_the_learning_rate_loss_metrics_and_weight_change(tmp_path):
 
 
 def test_rows_carry_what_a_reader_needs(tmp_path):
-    (row,) = run(smoke(tmp_path, "parameterization=rwf", "seed=3"), silent)
+    config = smoke(tmp_path, "parameterization=rwf", "seed=3")
+    (row,) = run(config, silent)
     assert (row.seed, row.steps, row.profile, row.metric) == (3, 20, "smoke", "psnr")
     assert "16 x 16" in row.reduced and row.stand_in == "DIV2K crops"
     assert row.variant == ("model.width=8",) and len(row.metrics["psnr"]) == 2
     assert row.precision == "float32" and row.packages["jax"] == jax.__version__ and row.device == "cpu"
     assert row.id.startswith("rwf-gaussian-mlp-smoke-s3-") and row.seconds > 0
+    assert row.id == identity(config, config.task.source())
 
 
 def test_different_settings_data_or_seeds_never_share_an_identity(tmp_path):
     ids = set()
     for words in ([], ["seed=1"], ["seeds=2"], ["trainer.steps=21"], ["task.images=1"], ["model.width=9"]):
-        (row, *_) = run(smoke(tmp_path, "parameterization=plain", *words), silent)
-        ids.add(row.id)
+        config = smoke(tmp_path, "parameterization=plain", *words)
+        ids.add(identity(config, config.task.source()))
     assert len(ids) == 6
 
 
