@@ -49,11 +49,15 @@ RECIPES = {
 }
 
 
+COLUMN = ["table_6", "--columns", "offset", "--profile", "smoke", "--tracking", "none", "--dry-run"]
+
+
 @pytest.fixture(scope="module")
 def trained(extended):
     """What the training of each recipe prints, or its error; one process for all, as starting takes longest."""
     script = f"""
 import contextlib, io, json
+from experiments.reproduce import main
 from experiments.train import train_one
 printed = {{}}
 for name, words in {RECIPES}.items():
@@ -61,6 +65,8 @@ for name, words in {RECIPES}.items():
     try:
         with contextlib.redirect_stdout(out):
             train_one([*words, "tracking=none", "runs=runs"])
+            if name == "parameterization":
+                main({COLUMN} + ["--runs", "runs"])
         printed[name] = out.getvalue()
     except Exception as error:
         printed[name] = repr(error)
@@ -78,6 +84,14 @@ def test_each_recipe_takes_one_python_file_and_one_yaml(trained, recipe):
     assert len([name for name in FILES if name.endswith(".yaml")]) == 3
 
 
+def test_a_parameterization_of_ones_own_becomes_a_column_of_a_table(trained):
+    """Three mappings for each of the paper's four and the new one, whose recipe's run is one of them."""
+    (line,) = [
+        line for line in trained["parameterization"].splitlines() if line.startswith("image_natural  ")
+    ]
+    assert line.split()[1:4] == ["15", "1", "14"]
+
+
 def test_links_and_folders_exist():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         if not target.startswith("http"):
@@ -90,5 +104,6 @@ def test_make_targets_and_modules_named_exist():
     rules = re.findall(r"^([a-z0-9%-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     for target in re.findall(r"^ *make ([a-z0-9-]+)|`make ([a-z0-9-]+)", README, flags=re.MULTILINE):
         assert any(re.fullmatch(rule.replace("%", ".+"), "".join(target)) for rule in rules), target
-    for module in set(re.findall(r"python -m ([a-z_.]+)", README)):
-        assert (ROOT / (module.replace(".", "/") + ".py")).exists(), module
+    for module in set(re.findall(r"python -m ((?:experiments|scripts)[a-z_.]*)", README)):
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
