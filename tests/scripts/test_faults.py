@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from experiments.configuration import ConfigError, configure
+from experiments.configuration import ConfigError, check_network, configure
 from scripts.faults import __main__ as faults
 from scripts.faults import configs
 from scripts.faults.places import Broken, Ended, Place, lasting, same_results
@@ -19,7 +19,7 @@ def test_generated_configurations_are_refused_in_one_line(kind):
     if words[-1] == "seed=0,1":
         return  # a sweep, refused by the command
     with pytest.raises(ConfigError) as raised:
-        configure(words)
+        check_network(configure(words))
     assert "\n" not in str(raised.value)
 
 
