@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from experiments.reporting.metrics import CONTROL
 from experiments.reporting.statistics import FAILS, HOLDS, PENDING, UNDECIDED
 from experiments.reporting.tables import Table, TableLine
 
 CLAIMS = ("RWF better than Plain", "RWF better than the best of the other three")
+CLAIM_OF_CONTROL = "RWF better than Plain with its learning rate times e^μ"
 SOURCES = ("paper scale, real data", "paper scale, stand-in data", "reduced, real data",
            "reduced, stand-in data", PENDING)  # fmt: skip
 
@@ -19,7 +21,8 @@ def summary(table: Table) -> list[str]:
         return []
     named = dict(zip(map(id, table.lines), _names(table.lines), strict=True))
     sentences = []
-    for number, claim in enumerate(CLAIMS):
+    claims = [*CLAIMS, CLAIM_OF_CONTROL] if CONTROL in table.columns else CLAIMS
+    for number, claim in enumerate(claims):
         counted = _counted(table.lines, lambda line, n=number: line.claims[n], (HOLDS, FAILS, UNDECIDED, PENDING),
                            named)  # fmt: skip
         sentences.append(f"{claim}, {len(table.lines)} rows: {counted}.")

@@ -59,7 +59,11 @@ class TableLine:
     units: str  # what the interval counts
     verdict: str
     marks: Sequence[Mark]
-    claims: tuple[str, str] = ("", "")  # RWF better than Plain, and than the best of the other three
+    claims: tuple[str, ...] = (
+        "",
+        "",
+        "",
+    )  # RWF better than Plain, than the best of the other three, than the control
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def _line(line: Line, choice: selection.Choice, spec: TableSpec) -> TableLine:
     interval = (
         paired_interval(values["rwf"], values["plain"], metric) if {"plain", "rwf"} <= values.keys() else None
     )
-    claims = _claims(entries, values, metric) if spec.verdict else ("", "")
+    claims = _claims(entries, values, metric) if spec.verdict else ("", "", "")
     return TableLine(
         group=line.group,
         label=line.label,
@@ -157,16 +161,17 @@ def _units(interval: Interval | None, values: Mapping[str, selection.Values]) ->
 
 def _claims(
     entries: Mapping[str, Entry], values: Mapping[str, selection.Values], metric: Metric
-) -> tuple[str, str]:
-    """Verdicts on "RWF is better than Plain" and on "RWF is better than the best of the other three"."""
+) -> tuple[str, ...]:
+    """Verdicts on "RWF is better than": Plain, the best of the other three, and the control where it was run."""
     if any(not entries[name].rows for name in PARAMETERIZATIONS):
-        return PENDING, PENDING
+        return PENDING, PENDING, PENDING
+    control = UNDECIDED if values.get(CONTROL) else PENDING
     if entries["rwf"].diverged or entries["plain"].ours is None:
-        return UNDECIDED, UNDECIDED
-    rivals = ("plain", _best_other(entries, metric))
+        return UNDECIDED, UNDECIDED, control
+    rivals = ["plain", _best_other(entries, metric), *([CONTROL] if control == UNDECIDED else [])]
     intervals = (paired_interval(values["rwf"], values[rival], metric) for rival in rivals)
-    first, second = (verdict(interval, metric) for interval in intervals)
-    return first, second
+    found = [verdict(interval, metric) for interval in intervals]
+    return tuple(found + [PENDING] * (3 - len(found)))
 
 
 def _best_other(entries: Mapping[str, Entry], metric: Metric) -> str:
@@ -175,9 +180,9 @@ def _best_other(entries: Mapping[str, Entry], metric: Metric) -> str:
     return max(others, key=lambda name: sign * entries[name].ours.mean)
 
 
-def _verdict(claims: tuple[str, str], entries: Mapping[str, Entry], metric: Metric) -> str:
+def _verdict(claims: tuple[str, ...], entries: Mapping[str, Entry], metric: Metric) -> str:
     """Both claims in words: one word where they agree."""
-    first, second = claims
+    first, second, _ = claims
     if first == PENDING:
         return PENDING
     if entries["rwf"].diverged:

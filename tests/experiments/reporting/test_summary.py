@@ -31,3 +31,15 @@ def test_claims_and_sources_are_counted_by_name(four):
 def test_lines_of_one_label_are_told_apart_and_timings_say_nothing(four):
     assert "Shepp: Gaussian, ATLAS: No mapping" in summary(tables.build(specs.table_spec("table_8"), []))[0]
     assert summary(tables.build(specs.table_spec("table_5"), four(plain=[1], rwf=[1]))) == []
+
+
+def test_the_control_has_a_claim_of_its_own_where_it_was_run(four):
+    rows = four(plain=[20.0, 22.0, 24.0], aa=[20, 22, 24], wn=[20, 22, 24], rwf=[21.0, 23.0, 25.0])
+    beaten, ahead = four(plain_lr=[20.0, 22.1, 23.9]), four(plain_lr=[22.0, 24.1, 25.9])
+    without, won, lost = (
+        summary(tables.build(specs.table_spec("table_6"), rows + control)) for control in ([], beaten, ahead)
+    )
+    assert not any("learning rate" in sentence for sentence in without)
+    start = "RWF better than Plain with its learning rate times e^μ, 3 rows: holds in "
+    assert won[2].startswith(start + "1 (Gaussian); does not hold in 0;")
+    assert lost[2].startswith(start + "0; does not hold in 1 (Gaussian);")
