@@ -19,7 +19,7 @@ from experiments.reporting.targets import load_target
 from scripts.update_docs import BEGIN, END, PAGE
 
 OPEN = ("navier_stokes", "nerf_two_pi", "shape_normalize", "darcy_law", "depth", "text_std", "ct_scale")
-OPEN += ("rwf_log", "aa_layer", "causal_sum", "training_length", "ct_size", "nerf_size")
+OPEN += ("rwf_log", "aa_layer", "causal_sum", "training_length", "ct_size", "nerf_size", "learning_rate")
 STUDY = Study(
     "synthetic",
     "A choice",
