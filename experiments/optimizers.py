@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 import optax
@@ -15,7 +16,9 @@ class Adam:
     """Adam with the learning rate of `schedule`; e^`log_scale` multiplies it throughout.
 
     `learning_rate` is reached after `warmup_steps` (linearly from 0) and then decays as
-    learning_rate * decay_rate^(t / decay_steps), t counted from the end of the warm-up.
+    learning_rate * decay_rate^(t / decay_steps), t counted from the end of the warm-up. At each step in
+    `restarts`, the steps of a curriculum's stages say, warm-up and decay begin anew; Adam's moments stay.
+    Raises ValueError where these steps do not increase.
     """
 
     learning_rate: Annotated[float, Gt(0)] = 1e-3
@@ -25,7 +28,12 @@ class Adam:
     b1: Annotated[float, Ge(0), Le(1)] = 0.9
     b2: Annotated[float, Ge(0), Le(1)] = 0.999
     eps: Annotated[float, Gt(0)] = 1e-8
+    restarts: tuple[Annotated[int, Ge(1)], ...] = ()
     log_scale: Annotated[float, Ge(-10), Le(10)] = 0.0  # the control plain_lr sets it to the mean of RWF
+
+    def __post_init__(self) -> None:
+        if any(later <= earlier for earlier, later in pairwise(self.restarts)):
+            raise ValueError(f"optimizer.restarts={list(self.restarts)} must increase")
 
     def schedule(self) -> optax.Schedule:
         """The learning rate as a function of the step, counted from 0."""
@@ -34,6 +42,8 @@ class Adam:
         if self.warmup_steps:
             warmup = optax.linear_schedule(0.0, self.learning_rate, self.warmup_steps)
             rate = optax.join_schedules([warmup, rate], [self.warmup_steps])
+        if self.restarts:
+            rate = optax.join_schedules([rate] * (len(self.restarts) + 1), self.restarts)
         return lambda step: factor * rate(step)
 
     def transformation(self) -> optax.GradientTransformation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from experiments.files import choices_checksum
 from experiments.solvers import cavity
 from experiments.task import Data, Network, Source
 from experiments.tasks.strategies import Causal, PositiveInt, Strategy
+from experiments.tasks.stream_function import StreamFunction
 
 Weight = Annotated[float, Ge(0)]
 LOSSES = ("boundary_u", "boundary_v", "momentum_x", "momentum_y", "continuity")
@@ -29,7 +30,8 @@ class NavierStokes:
 
     Collocation and boundary points are uniform and drawn anew at each step; 64 points on each of four
     sides are the paper's 256 boundary points in all. `fixed_points` puts equidistant ones instead, and
-    `corner_gap` ends the side walls that far below the lid, both as in the authors' later code.
+    `corner_gap` ends the side walls that far below the lid, both as in the authors' later code. With
+    `unknowns` stream_function the network has (psi, p) for outputs, and continuity holds by construction.
 
     `relative_l2` is that of the speed against an own reference solution on a uniform grid of `resolution`
     points a side, without the two lid corners, where the velocity jumps and has no value;
@@ -44,6 +46,7 @@ class NavierStokes:
     weights: tuple[Weight, Weight, Weight, Weight, Weight] = (100.0, 100.0, 1.0, 1.0, 1.0)  # of LOSSES
     fixed_points: bool = False
     corner_gap: Annotated[float, Ge(0), Lt(1)] = 0.0
+    unknowns: Literal["velocity", "stream_function"] = "velocity"
     resolution: Annotated[int, Ge(3)] = 128
     elements: Annotated[int, Ge(8)] = cavity.ELEMENTS  # a side, of the reference's own mesh
 
@@ -70,6 +73,8 @@ class NavierStokes:
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From (x, y) to (u, v, p)."""
+        if self.unknowns == "stream_function":
+            return StreamFunction(model(in_features=2, out_features=2, embedding=embedding, rngs=rngs))
         return model(in_features=2, out_features=3, embedding=embedding, rngs=rngs)
 
     def batch(self, shared: Any, item: Any, key: jax.Array, step: jax.Array) -> Any:

@@ -5,6 +5,7 @@ import numpy as np
 import optax
 import pytest
 
+from experiments.configuration import ConfigError, configure
 from experiments.optimizers import Adam
 
 
@@ -18,6 +19,20 @@ def test_the_schedule_warms_up_linearly_then_decays_continuously_from_the_end_of
 def test_without_decay_the_rate_stays_and_the_scale_multiplies_it():
     adam = Adam(learning_rate=1e-3, warmup_steps=10, log_scale=1.0)
     np.testing.assert_allclose(adam.schedule()(5000), 1e-3 * np.e, rtol=1e-6)
+
+
+@pytest.mark.parametrize("step", [0, 1, 4, 5, 7, 8, 9, 30])
+def test_at_a_restart_warm_up_and_decay_begin_anew(step):
+    adam = Adam(learning_rate=2e-3, warmup_steps=2, decay_steps=3, decay_rate=0.5, restarts=(5, 8))
+    t = step - max(start for start in (0, 5, 8) if start <= step)
+    expected = 2e-3 * (t / 2 if t < 2 else 0.5 ** ((t - 2) / 3))
+    np.testing.assert_allclose(adam.schedule()(step), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("word", ["[100,50]", "[100,100]", "[0]", "[-3]"])
+def test_restarts_that_do_not_increase_are_one_clear_line(word):
+    with pytest.raises(ConfigError, match="optimizer.restarts"):
+        configure(["experiment=navier_stokes", "profile=smoke", f"optimizer.restarts={word}"])
 
 
 def test_three_steps_are_adams():

@@ -7,10 +7,11 @@ import pytest
 
 import rwf
 from experiments.configuration import ConfigError, configure
-from experiments.runs import run
+from experiments.runs import folder_of, run
 from experiments.solvers import cavity
 from experiments.tasks.navier_stokes import LOSSES, NavierStokes, residuals, walls
 from experiments.tasks.strategies import Curriculum, Regular
+from experiments.tasks.stream_function import StreamFunction
 from experiments.trainer import read_history, train
 from rwf import jets
 
@@ -94,6 +95,37 @@ def test_the_residuals_are_those_of_nested_differentiation(model):
     found = jax.jit(lambda reynolds: residuals(network, POINTS, reynolds))(jnp.float32(10.0))
     for ours, theirs in zip(found, jax.vmap(nested)(POINTS), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def kovasznay_stream(reynolds):
+    """Stream function and pressure of the same flow."""
+    rate = reynolds / 2 - math.sqrt(reynolds**2 / 4 + 4 * math.pi**2)
+
+    def stream(x):
+        decay = jets.apply(jnp.exp, rate * x[..., 0:1])
+        psi = x[..., 1:2] - decay * jets.apply(jnp.sin, 2 * math.pi * x[..., 1:2]) / (2 * math.pi)
+        return jets.concatenate([psi, -0.5 * (decay * decay)])
+
+    return StreamFunction(stream)
+
+
+def test_a_stream_function_gives_its_flow_and_no_residual():
+    np.testing.assert_allclose(kovasznay_stream(40.0)(POINTS), kovasznay(40.0)(POINTS), atol=1e-5)
+    *momenta, continuity = residuals(kovasznay_stream(40.0), POINTS, 40.0)
+    np.testing.assert_allclose(continuity, 0.0, atol=1e-6)
+    for values in momenta:
+        np.testing.assert_allclose(values, 0.0, atol=5e-5)
+    assert jnp.abs(residuals(kovasznay_stream(40.0), POINTS, 44.0)[0]).max() > 0.02
+
+
+def test_a_network_of_a_stream_function_has_no_divergence_and_takes_every_parameterization(tmp_path):
+    words = ("experiment=navier_stokes", "task.unknowns=stream_function", f"runs={tmp_path}")
+    for parameterization in ("plain", "rwf"):
+        config = smoke(*words, f"parameterization={parameterization}")
+        (row,) = run(config, no_listener)
+        assert row.status == "finished"
+        history = [entry for entry in read_history(folder_of(config, config.task.source())) if "continuity" in entry]
+        assert history and max(entry["continuity"] for entry in history) < 1e-9 < history[-1]["momentum_x"]
 
 
 def test_the_loss_is_the_weighted_sum_of_its_parts():
