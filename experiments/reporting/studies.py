@@ -73,7 +73,7 @@ class Study:
         reduced = () if smaller.reduced is None else (f"reduced='{smaller.reduced}'",)
         return Cell(
             parameterization=choice.parameterizations.get(column, column),
-            variant=(*smaller.settings, *choice.settings, *reduced),
+            variant=(*_joined(smaller.settings, choice.settings), *reduced),
             **{**self.cell, **choice.cell},
         )
 
@@ -119,6 +119,11 @@ def read_study(name: str) -> Study:
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(f"{path.name}: {error}") from error
     return study
+
+
+def _joined(general: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    """Both, each key once: where a choice sets what its profile sets, its own counts."""
+    return tuple({word.partition("=")[0]: word for word in (*general, *own)}.values())
 
 
 def _option(content: Mapping[str, Any]) -> Option:

@@ -20,6 +20,7 @@ from scripts.update_docs import BEGIN, END, PAGE
 
 OPEN = ("navier_stokes", "nerf_two_pi", "shape_normalize", "darcy_law", "depth", "text_std", "ct_scale")
 OPEN += ("rwf_log", "aa_layer", "causal_sum", "training_length", "ct_size", "nerf_size", "learning_rate")
+OPEN += ("navier_stokes_1000",)
 STUDY = Study(
     "synthetic",
     "A choice",
@@ -52,6 +53,17 @@ def test_a_study_composes_and_says_truly_what_is_smaller(name):
 def test_a_study_made_for_one_profile_says_so_at_another():
     with pytest.raises(ValueError, match="made for profile=quick, not paper"):
         load_target("study_training_length", "paper")
+
+
+def test_what_a_choice_sets_counts_before_what_its_profile_sets():
+    study = studies.read_study("navier_stokes_1000")
+    printed, _, five, throughout = study.choices[:4]
+    values = []
+    for choice in (printed, five, throughout):
+        config = configure([*study.cell_of(choice, "rwf", "quick").overrides, "profile=quick"])
+        assert config.task.reynolds == 1000.0
+        values.append([stage.value for stage in config.task.strategy.stages])
+    assert values == [[100, 500, 1000], [100, 200, 400, 700, 1000], [1000]]
 
 
 def test_sizes_of_the_cavity_study_are_those_it_states():
