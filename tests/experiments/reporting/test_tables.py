@@ -234,5 +234,7 @@ def test_command_prints_and_writes(tmp_path, four, capsys):
         "table_6.md",
         "table_6.tex",
     ]
+    assert make_table.main([*words[:3], "--profile", "smoke"]) == 0
+    assert "27.55" not in capsys.readouterr().out  # the rows are of the paper's profile
     assert make_table.main(["table_22"]) == 1
     assert "nothing named 'table_22'" in capsys.readouterr().err
