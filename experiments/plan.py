@@ -84,17 +84,22 @@ def _planned(cell: Cell, words: list[str], config: Configuration, source: Source
 
 
 def expected_seconds(todo: Sequence[Planned], known: Iterable[Row], profile: str) -> list[float | None]:
-    """Seconds of each run of `todo`: the median of earlier rows of its experiment at this profile and device.
+    """Seconds of each run of `todo`: its steps times the median of earlier rows' seconds per step.
 
-    None for an experiment that has no such row. Diverged runs, which end early, do not count.
+    Rows are of its experiment at this profile and device; None where there is none. Diverged runs, which
+    end early, do not count.
     """
     device = jax.default_backend()
-    seconds: dict[str, list[float]] = defaultdict(list)
+    step: dict[str, list[float]] = defaultdict(list)
     for row in known:
-        if (row.profile, row.device, row.status) == (profile, device, "finished"):
-            seconds[row.experiment].append(row.seconds)
-    times = {name: median(values) for name, values in seconds.items()}
-    return [times.get(run.cell.experiment) for run in todo]
+        if row.steps and (row.profile, row.device, row.status) == (profile, device, "finished"):
+            step[row.experiment].append(row.seconds / row.steps)
+    times = {name: median(values) for name, values in step.items()}
+    experiments = [run.cell.experiment for run in todo]
+    return [
+        times[name] * run.steps if name in times else None
+        for name, run in zip(experiments, todo, strict=True)
+    ]
 
 
 def stacks(todo: Sequence[Planned]) -> list[list[Planned]]:

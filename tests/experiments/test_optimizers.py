@@ -31,7 +31,7 @@ def test_at_a_restart_warm_up_and_decay_begin_anew(step):
 
 @pytest.mark.parametrize("word", ["[100,50]", "[100,100]", "[0]", "[-3]"])
 def test_restarts_that_do_not_increase_are_one_clear_line(word):
-    with pytest.raises(ConfigError, match="optimizer.restarts"):
+    with pytest.raises(ConfigError, match=r"optimizer\.restarts"):
         configure(["experiment=navier_stokes", "profile=smoke", f"optimizer.restarts={word}"])
 
 

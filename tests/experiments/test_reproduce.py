@@ -74,6 +74,8 @@ def test_the_estimate_is_learnt_from_earlier_rows(table, tmp_path):
     row = read_runs(table[0] / "runs")[0]
     times = expected_seconds(todo, [row], "smoke")
     assert estimated_seconds(todo, times, 1) == pytest.approx(2 * row.seconds)
+    longer, _ = plan(cells("aa"), "smoke", [*options(tmp_path), f"trainer.steps={3 * row.steps}"])
+    assert expected_seconds(longer, [row], "smoke") == [pytest.approx(3 * row.seconds)]
     assert estimated_seconds(todo, [3.0, 1.0], 2) == 3.0
     assert longest_first(todo, [1.0, 2.0]) == todo[::-1] and longest_first(todo, [1.0, None]) == todo[::-1]
     assert duration(3 * 3600 + 60) == "3 h 01 min"

@@ -124,7 +124,8 @@ def test_a_network_of_a_stream_function_has_no_divergence_and_takes_every_parame
         config = smoke(*words, f"parameterization={parameterization}")
         (row,) = run(config, no_listener)
         assert row.status == "finished"
-        history = [entry for entry in read_history(folder_of(config, config.task.source())) if "continuity" in entry]
+        history = read_history(folder_of(config, config.task.source()))
+        history = [entry for entry in history if "continuity" in entry]
         assert history and max(entry["continuity"] for entry in history) < 1e-9 < history[-1]["momentum_x"]
 
 
