@@ -16,9 +16,9 @@ class Adam:
     """Adam with the learning rate of `schedule`; e^`log_scale` multiplies it throughout.
 
     `learning_rate` is reached after `warmup_steps` (linearly from 0) and then decays as
-    learning_rate * decay_rate^(t / decay_steps), t counted from the end of the warm-up. At each step in
-    `restarts`, the steps of a curriculum's stages say, warm-up and decay begin anew; Adam's moments stay.
-    Raises ValueError where these steps do not increase.
+    learning_rate * decay_rate^(t / decay_steps), t counted from the end of the warm-up. Warm-up and decay
+    begin anew at each step in `restarts`, for example where a curriculum goes on to its next stage; Adam's
+    moments stay. Raises ValueError where these steps do not increase.
     """
 
     learning_rate: Annotated[float, Gt(0)] = 1e-3

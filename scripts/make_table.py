@@ -1,8 +1,9 @@
 """Print a table of the paper with our numbers beside the paper's, and write it as Markdown, CSV and LaTeX.
 
 python -m scripts.make_table table_12 --profile paper --output results/paper
+python -m scripts.make_table study_depth --output results/quick
 
-Without a profile each line has the one that has most of it, the paper's before quick.
+Without a profile each line has the one that has most of it, the paper's before quick; a study has quick.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from experiments.reporting.targets import load_target
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "names", nargs="+", metavar="table", help=f"{', '.join(specs.names('table'))}, or all"
+        "names", nargs="+", metavar="table", help=f"{', '.join(specs.names('table'))}, study_NAME, or all"
     )
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of result rows (results)"
@@ -31,9 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         names = specs.names("table") if options.names == ["all"] else options.names
-        if wrong := [name for name in names if not name.startswith("table")]:
+        if wrong := [name for name in names if not name.startswith(("table", "study"))]:
             raise ValueError(f"not a table: {', '.join(wrong)}")
-        targets = [load_target(name) for name in names]
+        targets = [load_target(name, options.profile or "quick") for name in names]
         rows = read_results(options.results) + (read_runs(options.runs) if options.runs else [])
     except ValueError as error:
         print(f"make_table: {error}", file=sys.stderr)

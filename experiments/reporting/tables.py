@@ -59,11 +59,8 @@ class TableLine:
     units: str  # what the interval counts
     verdict: str
     marks: Sequence[Mark]
-    claims: tuple[str, ...] = (
-        "",
-        "",
-        "",
-    )  # RWF better than Plain, than the best of the other three, than the control
+    # RWF better than Plain, than the best of the other three, than the control
+    claims: tuple[str, ...] = ("", "", "")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,6 @@ class StreamFunction(nnx.Module):
 
 def _moving(points: jax.Array | rwf.Jet, direction: jax.Array) -> jax.Array | rwf.Jet:
     """The tangent of points that all move along `direction` (2,); the streams of a jet stay as they are."""
-    if not isinstance(points, rwf.Jet):
-        return jnp.broadcast_to(direction, points.shape)
-    streams = jax.tree.map(jnp.zeros_like, points)
-    return rwf.Jet(_moving(points.value, direction), streams._first, streams._second, points.second_of)
+    value, *streams = jax.tree.leaves(points)  # a jet's value is its first leaf, an array its only one
+    tangents = [jnp.broadcast_to(direction, value.shape), *map(jnp.zeros_like, streams)]
+    return jax.tree.unflatten(jax.tree.structure(points), tangents)

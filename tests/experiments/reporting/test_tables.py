@@ -236,5 +236,7 @@ def test_command_prints_and_writes(tmp_path, four, capsys):
     ]
     assert make_table.main([*words[:3], "--profile", "smoke"]) == 0
     assert "27.55" not in capsys.readouterr().out  # the rows are of the paper's profile
+    assert make_table.main(["study_depth", *words[1:3]]) == 0
+    assert "Pending" in capsys.readouterr().out
     assert make_table.main(["table_22"]) == 1
     assert "nothing named 'table_22'" in capsys.readouterr().err

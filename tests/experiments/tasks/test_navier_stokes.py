@@ -118,7 +118,7 @@ def test_a_stream_function_gives_its_flow_and_no_residual():
     assert jnp.abs(residuals(kovasznay_stream(40.0), POINTS, 44.0)[0]).max() > 0.02
 
 
-def test_a_network_of_a_stream_function_has_no_divergence_and_takes_every_parameterization(tmp_path):
+def test_a_stream_function_trains_without_divergence_with_plain_kernels_and_with_factors(tmp_path):
     words = ("experiment=navier_stokes", "task.unknowns=stream_function", f"runs={tmp_path}")
     for parameterization in ("plain", "rwf"):
         config = smoke(*words, f"parameterization={parameterization}")
