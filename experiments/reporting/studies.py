@@ -70,10 +70,12 @@ class Study:
     def cell_of(self, choice: Option, column: str, profile: str) -> Cell:
         """The cell of one choice in one column."""
         smaller = self.profiles.get(profile, Smaller())
-        reduced = () if smaller.reduced is None else (f"reduced='{smaller.reduced}'",)
+        settings = _joined(smaller.settings, choice.settings)
+        if settings and smaller.reduced is not None:  # without any, the experiment's own words hold
+            settings = (*settings, f"reduced='{smaller.reduced}'")
         return Cell(
             parameterization=choice.parameterizations.get(column, column),
-            variant=(*_joined(smaller.settings, choice.settings), *reduced),
+            variant=settings,
             **{**self.cell, **choice.cell},
         )
 

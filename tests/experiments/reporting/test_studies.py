@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from experiments.configuration import check_network, configure
+from experiments.records import Cell
 from experiments.reporting import studies
 from experiments.reporting.figures import style
 from experiments.reporting.figures.studies import choices
@@ -53,6 +54,17 @@ def test_a_study_composes_and_says_truly_what_is_smaller(name):
 def test_a_study_made_for_one_profile_says_so_at_another():
     with pytest.raises(ValueError, match="made for profile=quick, not paper"):
         load_target("study_training_length", "paper")
+
+
+def test_a_choice_that_sets_nothing_is_the_experiments_own_run_in_its_own_words():
+    study = studies.read_study("depth")
+    own, *changed = study.choices
+    cells = study.cell_of(own, "rwf", "quick"), Cell("image_natural", "rwf", "gaussian", "mlp")
+    ours, alone = (configure([*cell.overrides, "profile=quick"]) for cell in cells)
+    assert (ours.choices, ours.root.reduced) == (alone.choices, alone.root.reduced)
+    for choice in changed:
+        config = configure([*study.cell_of(choice, "rwf", "quick").overrides, "profile=quick"])
+        assert config.root.reduced == study.profiles["quick"].reduced
 
 
 def test_what_a_choice_sets_counts_before_what_its_profile_sets():
