@@ -46,7 +46,7 @@ def conclusion(study: Study, table: Table) -> list[str]:
     head = (
         f"The choice changes the numbers: {_listed(decided)} against “{first.label}”."
         if decided
-        else f"Undecided: nothing tells another choice from “{first.label}” ({first.units})."
+        else f"Undecided: nothing tells another choice from “{first.label}”{_common_units([first, *done])}."
     )
     sentences = [f"**{head}**", *(comparison.text() for comparison in comparisons)]
     sentences.append(_claims([first, *done]))
@@ -113,12 +113,20 @@ def _interval(line: TableLine) -> str:
 
 def _claims(lines: Sequence[TableLine]) -> str:
     """Under which choices "RWF is better than Plain" holds, fails, or stays open."""
+    common = _common_units(lines)
     groups: dict[str, list[str]] = {HOLDS: [], FAILS: [], UNDECIDED: []}
     for line in lines:
-        groups[verdict(line.interval, line.metric)].append(f"“{line.label}”")
+        own = "" if common or not line.units else f" ({line.units})"
+        groups[verdict(line.interval, line.metric)].append(f"“{line.label}”{own}")
     words = {HOLDS: "holds with", FAILS: "does not hold with", UNDECIDED: "is undecided with"}
     parts = [f"{words[key]} {_listed(labels)}" for key, labels in groups.items() if labels]
-    return f"That RWF is better than Plain {'; it '.join(parts)} ({lines[0].units})."
+    return f"That RWF is better than Plain {'; it '.join(parts)}{common}."
+
+
+def _common_units(lines: Sequence[TableLine]) -> str:
+    """What the intervals of all lines count, in parentheses; empty where they count differently."""
+    units = {line.units for line in lines}
+    return f" ({units.pop()})" if len(units) == 1 else ""
 
 
 def _nearest(study: Study, lines: Sequence[TableLine]) -> list[str]:

@@ -162,6 +162,13 @@ def test_one_unit_decides_nothing(make_row):
     assert nearest.endswith("as the runs are smaller than the paper's, that decides nothing.")
 
 
+def test_each_choice_says_how_many_seeds_it_has_where_they_differ(make_row):
+    theirs = {name: numbers[:2] for name, numbers in VALUES["theirs"].items()}
+    table = studies.table(STUDY, "quick", rows_of(make_row, {**VALUES, "theirs": theirs}))
+    claims = conclusion(STUDY, table)[2]
+    assert "“ours” (n = 3 seeds)" in claims and "“theirs” (n = 2 seeds)" in claims
+
+
 def test_missing_runs_are_pending(make_row):
     table = studies.table(STUDY, "quick", rows_of(make_row, {"ours": VALUES["ours"]}))
     assert conclusion(STUDY, table) == ["Pending: its runs are not there yet."]
