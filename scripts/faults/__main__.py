@@ -78,10 +78,14 @@ def line(outcome: Outcome) -> str:
     return f"{word:10}{outcome.name} ({outcome.seconds:.0f} s): {outcome.seen}"
 
 
-def page(outcomes: Sequence[Outcome], quick: bool, earlier: str = "") -> str:
-    """The report as Markdown; faults not tried now keep what `earlier`, the page so far, says of them."""
+def checkout() -> str:
+    """The commit that is tried, to be asked for before the page, which is part of the checkout, is written."""
     commit, dirty = git_state(ROOT)
-    state = f"commit {commit}{' with changes' if dirty else ''}" if commit else "no checkout"
+    return f"commit {commit}{' with changes' if dirty else ''}" if commit else "no checkout"
+
+
+def page(outcomes: Sequence[Outcome], quick: bool, state: str, earlier: str = "") -> str:
+    """The report as Markdown; faults not tried now keep what `earlier`, the page so far, says of them."""
     about = f"{datetime.now(UTC).date()}, {state}{', --quick' if quick else ''}"
     items = {name: found for name in FAULTS if (found := _item(name, earlier))}
     for outcome in outcomes:
@@ -107,14 +111,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"no fault named {', '.join(unknown)}; there are {', '.join(FAULTS)}")
     folder = Path(tempfile.mkdtemp(prefix="rwf-faults-"))
-    outcomes = []
+    outcomes, state = [], checkout()
     try:
         for name in options.names or FAULTS:
             outcomes.append(attempt(name, folder / name, options.quick))
             print(line(outcomes[-1]), flush=True)
             if options.output:
                 earlier = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
-                write_text(options.output, page(outcomes[-1:], options.quick, earlier))
+                write_text(options.output, page(outcomes[-1:], options.quick, state, earlier))
     finally:
         if options.keep:
             print(f"kept: {folder}")

@@ -110,6 +110,19 @@ def test_the_report_says_what_was_seen_and_the_exit_code_whether_all_was_survive
     assert "BROKEN" in capsys.readouterr().out
 
 
+def test_the_page_itself_is_no_change_to_the_checkout(tmp_path, monkeypatch):
+    page = tmp_path / "page.md"
+
+    def survived(folder, quick):
+        """A fault."""
+        return "all is well"
+
+    monkeypatch.setattr(faults, "FAULTS", {"one": survived, "two": survived})
+    monkeypatch.setattr(faults, "git_state", lambda folder: ("abc", page.exists()))
+    assert faults.main(["--output", str(page)]) == 0
+    assert page.read_text().count("commit abc): all is well") == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["configs", "files", "read-only", "checkpoints"])
 def test_a_fault_is_survived(name, tmp_path):
