@@ -21,12 +21,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from experiments import trained
-from experiments.configuration import ConfigError
+from experiments.config.compose import ConfigError
 from experiments.datasets.scene import focal_length, look_at_origin
 from experiments.files import write_atomically
 from experiments.tasks.pixels import to_bytes
 from experiments.tasks.rendering import InverseRendering
+from experiments.training import trained
 
 FRAMES_PER_SECOND = 16
 KINDS = {

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs")
     parser.add_argument("--output", type=Path, default=Path("report"), help="folder for the pages")
     options = parser.parse_args(arguments)
-    from experiments.reporting.site import write_site
+    from experiments.reporting.site.pages import write_site
 
     try:
         first = write_site(gather(options.results, options.runs), options.results, options.output)

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from experiments.command import positive
-from experiments.configuration import ConfigError, group_options
+from experiments.config.compose import ConfigError, group_options
 from experiments.files import system_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns 0 when everything asked for ran and was rendered."""
     options = _parser().parse_args(arguments)
-    from experiments.plan import describe, estimated_seconds, expected_seconds, longest_first, plan
     from experiments.records import read_results, read_runs
-    from experiments.reporting import specs
+    from experiments.reporting.tables import specs
     from experiments.reporting.targets import load_target
-    from experiments.workers import cores
+    from experiments.running.plan import describe, estimated_seconds, expected_seconds, longest_first, plan
+    from experiments.running.pool import cores
 
     try:
         named = [name.replace("-", "_") for name in options.targets]
@@ -111,7 +111,7 @@ def hardware_profile() -> str:
 def run_all(planned: Sequence, todo: Sequence, workers: int, options: argparse.Namespace) -> dict[str, str]:
     """Train `todo`, adding rows to the results as they come; return what failed and why."""
     from experiments.records import Row, add_rows
-    from experiments.workers import work
+    from experiments.running.pool import work
 
     failed: dict[str, str] = {}
     screen = Screen(len(todo), sum(run.steps for run in todo))

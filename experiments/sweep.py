@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.configuration import ConfigError
+from experiments.config.compose import ConfigError
 from experiments.files import write_atomically, write_text
 from experiments.records import read_results, read_runs
 
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns 0 when the table was printed."""
     options = _parser().parse_args(arguments)
     from experiments.reporting.figures.heat_maps import axes_of, scattered
-    from experiments.reporting.sweeps import completed, sweep_of, terminal
+    from experiments.reporting.tables.sweeps import completed, sweep_of, terminal
 
     try:
         rows = [*read_runs(options.runs), *(read_results(options.results) if options.results else ())]
@@ -44,7 +44,7 @@ def write(sweep, axes: Sequence[str], output: Path) -> list[Path]:
 
     from experiments.reporting.figures import style
     from experiments.reporting.figures.heat_maps import draw
-    from experiments.reporting.sweeps import csv_text, markdown
+    from experiments.reporting.tables.sweeps import csv_text, markdown
 
     paths = [output.with_name(f"{output.name}.{suffix}") for suffix in ("md", "csv", "png")]
     write_text(paths[0], markdown(sweep))

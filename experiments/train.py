@@ -16,10 +16,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from experiments.building import first_line
-from experiments.configuration import CONFIGS, ConfigError, configure, group_options
+from experiments.config.build import first_line
+from experiments.config.compose import CONFIGS, ConfigError, configure, group_options
 from experiments.files import system_error
-from experiments.multirun import check_launcher, expand, folder_of_job, is_finished, is_sweep
+from experiments.running.multirun import check_launcher, expand, folder_of_job, is_finished, is_sweep
 
 GROUPS = (
     "parameterization",
@@ -36,8 +36,8 @@ GROUPS = (
 def train_one(overrides: Sequence[str], bar: bool = True) -> float:
     """Run what `overrides` describe and print its result; return the mean test metric (for sweepers)."""
     config = configure(overrides)
-    from experiments.progress import Bar
-    from experiments.runs import data_source, folder_of, run
+    from experiments.running.run import data_source, folder_of, run
+    from experiments.training.progress import Bar
 
     label = f"{config.experiment} {config.parameterization_name} seed {config.root.seed}"
     listener = Watched(Bar(label, config.task.metric) if bar else None)

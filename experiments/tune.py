@@ -16,12 +16,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from experiments.configuration import ConfigError, Configuration, configure
+from experiments.config.compose import ConfigError, Configuration, configure
 from experiments.files import choices_checksum
-from experiments.multirun import override_words
 from experiments.records import PROTOCOL, Row
 from experiments.reporting.metrics import METRICS
-from experiments.search import check_space, load_space, suggested
+from experiments.running.multirun import override_words
+from experiments.running.search_space import check_space, load_space, suggested
 
 WORDS, RUN, ERROR = "words", "run", "error"  # user attributes of a trial
 
@@ -153,8 +153,8 @@ def _run(study: Any, trial: Any, words: list[str]) -> None:
     import jax
     import optuna
 
-    from experiments.progress import Bar
-    from experiments.runs import run
+    from experiments.running.run import run
+    from experiments.training.progress import Bar
 
     settings = " ".join(trial.user_attrs[WORDS])
     try:

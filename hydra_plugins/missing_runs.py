@@ -12,7 +12,7 @@ class MissingRuns(BasicSweeper):
     @staticmethod
     def split_arguments(overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
         """The missing jobs of the grid in batches of at most `max_batch_size`."""
-        from experiments.multirun import missing  # late: Hydra imports all plugins at every start
+        from experiments.running.multirun import missing  # late: Hydra imports all plugins at every start
 
         grid = [job for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
         jobs = missing(grid)

@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from experiments.configuration import ConfigError, Configuration, configure, group_options
-from experiments.derivative_paths import EXPERIMENTS as DIFFERENTIAL
-from experiments.derivative_paths import table as derivative_table
+from experiments.benchmarks.derivative_paths import EXPERIMENTS as DIFFERENTIAL
+from experiments.benchmarks.derivative_paths import table as derivative_table
+from experiments.benchmarks.timing import interleaved, overheads, stepper
+from experiments.config.compose import ConfigError, Configuration, configure, group_options
 from experiments.files import write_json
 from experiments.records import provenance
-from experiments.timing import interleaved, overheads, stepper
 
 COLUMNS = ("plain", "aa", "wn", "rwf")
 

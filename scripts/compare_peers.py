@@ -27,13 +27,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import rwf
-from experiments import programs
-from experiments.configuration import ConfigError, Configuration, configure, group_options
+from experiments.benchmarks.timing import interleaved, stepper
+from experiments.config.compose import ConfigError, Configuration, configure, group_options
 from experiments.files import write_json
 from experiments.records import provenance
 from experiments.tasks.advection import Advection
 from experiments.tasks.navier_stokes import NavierStokes
-from experiments.timing import interleaved, stepper
+from experiments.training import step as programs
 
 AGREEMENT = 1e-4  # largest relative difference of the two losses
 

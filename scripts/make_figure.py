@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from experiments.records import read_results
-from experiments.reporting import specs
 from experiments.reporting.loading import run_folders
+from experiments.reporting.tables import specs
 from experiments.reporting.targets import load_target
 
 

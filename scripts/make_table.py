@@ -12,9 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from experiments.configuration import group_options
+from experiments.config.compose import group_options
 from experiments.records import read_results, read_runs
-from experiments.reporting import specs
+from experiments.reporting.tables import specs
 from experiments.reporting.targets import load_target
 
 

@@ -22,10 +22,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.configuration import ConfigError, configure, group_options
+from experiments.benchmarks.timing import compiled_stepper
+from experiments.config.compose import ConfigError, configure, group_options
 from experiments.files import write_json
 from experiments.records import provenance
-from experiments.timing import compiled_stepper
 
 PRODUCTS, MOVING, ELEMENTWISE, BETWEEN = "products", "moving", "elementwise", "between"
 KINDS = (PRODUCTS, ELEMENTWISE, MOVING, BETWEEN)

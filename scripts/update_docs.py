@@ -9,8 +9,8 @@ from pathlib import Path
 
 from experiments.files import write_text
 from experiments.records import Row, read_results
-from experiments.reporting import studies
-from experiments.reporting.studies_writer import section
+from experiments.reporting.studies import study as studies
+from experiments.reporting.studies.writer import section
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reproduction.md"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from experiments.files import write_text
 from experiments.records import Row, read_results
-from experiments.reporting import specs, tables, writers
+from experiments.reporting.tables import specs, writers
+from experiments.reporting.tables import table as tables
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- table_1 begin: written by `make readme` -->", "<!-- table_1 end -->"

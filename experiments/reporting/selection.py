@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from experiments.records import PROTOCOL, Cell, Row, newest_per_seed
 from experiments.reporting.metrics import PARAMETERIZATIONS
-from experiments.reporting.specs import Line
 from experiments.reporting.statistics import Values
+from experiments.reporting.tables.specs import Line
 
 PROFILES = ("paper", "quick", "smoke")  # the first is preferred
 RATE = "iterations_per_second"

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.records import Cell, Row
-from experiments.reporting import settings, settings_writers, specs, studies, studies_writer, tables, writers
 from experiments.reporting.figures.drawing import FigureSpec, draw_and_save, figure_spec
 from experiments.reporting.loading import Run, load_runs
+from experiments.reporting.studies import study as studies
+from experiments.reporting.studies import writer as studies_writer
+from experiments.reporting.tables import settings, settings_writers, specs, writers
+from experiments.reporting.tables import table as tables
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from scipy import fft
 from tqdm import tqdm
 
 from experiments.command import npz, one_line_errors, positive, save
-from experiments.datasets.random_fields import periodic, stream
 from experiments.files import cached_arrays
+from experiments.solvers.random_fields import periodic, stream
 
 VISCOSITY = 1e-3
 POINTS = 100  # positions k / 100 of the output, which are the sensors

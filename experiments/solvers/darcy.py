@@ -22,8 +22,8 @@ from scipy.linalg import solveh_banded
 from tqdm import tqdm
 
 from experiments.command import npz, one_line_errors, positive, save
-from experiments.datasets.random_fields import squared_exponential_2d, stream
 from experiments.files import cached_arrays
+from experiments.solvers.random_fields import squared_exponential_2d, stream
 
 POINTS = 64  # a side
 # Length scale of log a. log10: −0.5 read as log10 l, as in code of shared authors; minus: a stray sign;

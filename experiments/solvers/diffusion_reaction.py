@@ -20,8 +20,8 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.command import npz, one_line_errors, positive, save
-from experiments.datasets.random_fields import at_sensors, squared_exponential, stream
 from experiments.files import cached_arrays
+from experiments.solvers.random_fields import at_sensors, squared_exponential, stream
 
 POINTS = 100  # of the grid in x, which are the sensors, and in t
 LENGTH_SCALE = 0.2

@@ -14,8 +14,8 @@ from annotated_types import Ge
 from flax import nnx
 
 import rwf
-from experiments.evaluation import in_blocks, relative_l2
 from experiments.task import Data, Network, Source
+from experiments.tasks.evaluation import in_blocks, relative_l2
 from experiments.tasks.strategies import Causal, PositiveFloat, PositiveInt, Strategy
 
 
@@ -80,7 +80,7 @@ class Advection:
         return total, {"initial": initial, "residual": inside, **parts}
 
     def residual(self, network: Network, points: jax.Array, velocity: jax.Array) -> jax.Array:
-        """`residual` of this module; `experiments.derivative_paths` puts another way to it."""
+        """`residual` of this module; `experiments.benchmarks.derivative_paths` puts another way to it."""
         return residual(network, points, velocity)
 
     def evaluate(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:

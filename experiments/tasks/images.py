@@ -14,8 +14,8 @@ from annotated_types import Ge, MultipleOf
 from flax import nnx
 
 from experiments.datasets.images import natural_images, text_images
-from experiments.evaluation import in_blocks, psnr
 from experiments.task import Data, Network, Source
+from experiments.tasks.evaluation import in_blocks, psnr
 from experiments.tasks.pixels import pixel_grid, to_bytes
 
 DATASETS = {"natural": natural_images, "text": text_images}

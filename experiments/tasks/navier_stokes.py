@@ -13,10 +13,10 @@ from annotated_types import Ge, Gt, Le, Lt
 from flax import nnx
 
 import rwf
-from experiments.evaluation import in_blocks, relative_l2
 from experiments.files import choices_checksum
 from experiments.solvers import cavity
 from experiments.task import Data, Network, Source
+from experiments.tasks.evaluation import in_blocks, relative_l2
 from experiments.tasks.strategies import Causal, PositiveInt, Strategy
 from experiments.tasks.stream_function import StreamFunction
 
@@ -103,7 +103,7 @@ class NavierStokes:
         return sum(weight * parts[name] for name, weight in zip(LOSSES, self.weights, strict=True)), parts
 
     def residuals(self, network: Network, points: jax.Array, reynolds: jax.Array) -> tuple[jax.Array, ...]:
-        """`residuals` of this module; `experiments.derivative_paths` puts another way to them."""
+        """`residuals` of this module; `experiments.benchmarks.derivative_paths` puts another way to them."""
         return residuals(network, points, reynolds)
 
     def evaluate(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:

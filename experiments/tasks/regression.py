@@ -13,10 +13,10 @@ import numpy as np
 from annotated_types import Ge, Gt
 from flax import nnx
 
-from experiments.datasets import random_fields
-from experiments.evaluation import relative_l2
 from experiments.files import choices_checksum
+from experiments.solvers import random_fields
 from experiments.task import Data, Network, Source
+from experiments.tasks.evaluation import relative_l2
 from rwf import analysis
 
 

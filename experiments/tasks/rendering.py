@@ -15,10 +15,10 @@ from annotated_types import Ge, Gt
 from flax import nnx
 
 from experiments.datasets.nerf import Views, lego
-from experiments.evaluation import in_blocks, psnr
-from experiments.rendering import composite, even_distances, pixel_rays, stratified_distances
 from experiments.task import Data, Network, Source
+from experiments.tasks.evaluation import in_blocks, psnr
 from experiments.tasks.pixels import to_bytes
+from experiments.tasks.volume_rendering import composite, even_distances, pixel_rays, stratified_distances
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from flax import nnx
 
 from experiments.datasets import occupancy
 from experiments.datasets.meshes import Surface, surface
-from experiments.evaluation import in_blocks
 from experiments.files import cached_arrays
-from experiments.surface_view import shaded
 from experiments.task import Data, Network, Source
+from experiments.tasks.evaluation import in_blocks
+from experiments.tasks.surface_view import shaded
 
 
 @dataclass(frozen=True)

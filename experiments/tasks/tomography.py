@@ -16,8 +16,8 @@ from flax import nnx
 from experiments.datasets.brain import brain_slices
 from experiments.datasets.phantoms import phantoms
 from experiments.datasets.radon import Interpolation, project, projector, view_angles
-from experiments.evaluation import in_blocks, psnr
 from experiments.task import Data, Network, Source
+from experiments.tasks.evaluation import in_blocks, psnr
 from experiments.tasks.pixels import pixel_grid, to_bytes
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import train
-from experiments.configuration import NUMERIC_NODES, compose_config, flatten, group_options
+from experiments.config.compose import NUMERIC_NODES, compose_config, flatten, group_options
 from scripts.faults.places import expect, in_process, telling
 
 SEED = 11

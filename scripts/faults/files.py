@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments import reproduce, runs, train
-from experiments.configuration import configure
+from experiments import reproduce, train
+from experiments.config.compose import configure
+from experiments.running import run as runs
 from scripts.faults.places import Ended, expect, in_process, telling
 
 SEED = 11

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments import records, reproduce, workers
-from experiments.configuration import ConfigError, configure
+from experiments import records, reproduce
+from experiments.config.compose import ConfigError, configure
 from experiments.files import naming, system_error, write_text
-from experiments.runs import finished_rows, folder_of
-from experiments.trainer import History
+from experiments.running import pool as workers
+from experiments.running.run import finished_rows, folder_of
+from experiments.training.loop import History
 
 
 def full(*_, **__):

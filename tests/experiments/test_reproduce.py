@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from experiments.configuration import group_options
-from experiments.plan import describe, duration, estimated_seconds, expected_seconds, longest_first, plan
+from experiments.config.compose import group_options
 from experiments.records import Cell, read_results, read_runs
 from experiments.reproduce import main
-from experiments.workers import work
+from experiments.running.plan import (
+    describe,
+    duration,
+    estimated_seconds,
+    expected_seconds,
+    longest_first,
+    plan,
+)
+from experiments.running.pool import work
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("plain", "aa", "wn", "rwf")
@@ -98,7 +105,7 @@ def test_the_control_is_planned_where_it_is_asked_for(tmp_path, capsys):
 def test_all_is_every_table_and_figure_and_only_settings_tables_need_no_runs(tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(
-        "experiments.plan.plan", lambda cells, profile, words: (asked.extend(cells) or [], {})
+        "experiments.running.plan.plan", lambda cells, profile, words: (asked.extend(cells) or [], {})
     )
     words = ["all", "--dry-run", "--profile", "quick", "--runs", str(tmp_path), "--results", str(tmp_path)]
     assert main(words) == 0
@@ -154,7 +161,9 @@ def test_a_failing_cell_and_a_dying_worker_do_not_stop_the_others(tmp_path):
             outcomes[run.label + str(run.steps)] = message
         elif run.steps == 60000 and not killed.is_set():
             killed.set()
-            found = subprocess.run(["pgrep", "-f", "experiments.worker$"], capture_output=True, text=True)
+            found = subprocess.run(
+                ["pgrep", "-f", "experiments.running.worker$"], capture_output=True, text=True
+            )
             for process in found.stdout.split():
                 if (Path("/proc") / process / "stat").read_text().split()[3] == str(os.getpid()):
                     os.kill(int(process), signal.SIGKILL)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments import runs, tune
-from experiments.configuration import ConfigError
+from experiments import tune
+from experiments.config.compose import ConfigError
 from experiments.records import PROTOCOL, Row, read_runs
-from experiments.search import check_space, load_space
+from experiments.running import run as runs
+from experiments.running.search_space import check_space, load_space
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["experiment=regression_1d", "profile=smoke", "parameterization=rwf", "tracking=none"]

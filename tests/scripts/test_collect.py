@@ -1,8 +1,8 @@
 """Rows of finished runs reach the results once, however often they are collected."""
 
-from experiments.configuration import configure
+from experiments.config.compose import configure
 from experiments.records import read_results
-from experiments.runs import run
+from experiments.running.run import run
 from scripts import collect
 
 

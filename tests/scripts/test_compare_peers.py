@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.configuration import configure
+from experiments.config.compose import configure
 from scripts import compare_peers
 
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from experiments.configuration import ConfigError, check_network, configure
+from experiments.config.compose import ConfigError, check_network, configure
 from scripts.faults import __main__ as faults
 from scripts.faults import configs
 from scripts.faults.places import Broken, Ended, Place, lasting, same_results

@@ -15,9 +15,10 @@ from matplotlib.figure import Figure
 
 from experiments.files import write_atomically, write_text
 from experiments.records import Cell
-from experiments.reporting import specs, tables
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Group, Run, find
+from experiments.reporting.tables import specs
+from experiments.reporting.tables import table as tables
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter
 
 from experiments.reporting.figures import style
 from experiments.reporting.metrics import METRICS
-from experiments.reporting.sweeps import Point, Setting, Sweep, completed, heading, metric_text, shown
+from experiments.reporting.tables.sweeps import Point, Setting, Sweep, completed, heading, metric_text, shown
 
 SHADES = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
 GRID_SHARE = 1 / 3  # of all combinations that must have been run for a grid to be drawn

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
 from experiments.reporting.metrics import Metric, metric_named
-from experiments.surface_view import shaded
+from experiments.tasks.surface_view import shaded
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from experiments.reporting import selection
 from experiments.reporting.figures import style
-from experiments.reporting.tables import Entry, Table
+from experiments.reporting.tables.table import Entry, Table
 
 STEP = 0.17  # between two parameterizations of a choice
 MARKERS = {"plain": "o", "aa": "s", "wn": "D", "rwf": "^"}

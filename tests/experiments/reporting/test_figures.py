@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from experiments.records import Cell
-from experiments.reporting import specs
 from experiments.reporting.figures import landscape, style
 from experiments.reporting.figures.drawing import draw, figure_spec
 from experiments.reporting.loading import Group, find, load_runs
 from experiments.reporting.metrics import PARAMETERIZATIONS
+from experiments.reporting.tables import specs
 from experiments.reporting.targets import load_target
 from scripts import make_figure
 

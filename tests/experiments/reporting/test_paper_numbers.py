@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.reporting import specs
 from experiments.reporting.metrics import PARAMETERIZATIONS
+from experiments.reporting.tables import specs
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = Path(os.environ.get("RWF_PAPER", ROOT.parent / "shared" / "paper.txt"))

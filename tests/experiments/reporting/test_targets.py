@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.records import Cell
-from experiments.reporting import specs
+from experiments.reporting.tables import specs
 from experiments.reporting.targets import load_target
 
 

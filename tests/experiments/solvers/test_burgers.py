@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from experiments.datasets.random_fields import periodic, stream
 from experiments.files import load_arrays
 from experiments.solvers import burgers
+from experiments.solvers.random_fields import periodic, stream
 
 
 def cole_hopf(initial, x: np.ndarray, t: float, viscosity: float, points: int = 4000) -> np.ndarray:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import rwf
-from experiments.configuration import ConfigError, check_network, configure
-from experiments.runs import run
+from experiments.config.compose import ConfigError, check_network, configure
+from experiments.running.run import run
 from experiments.tasks.advection import Advection, exact, residual
 from experiments.tasks.strategies import Causal, Curriculum, Regular
-from experiments.trainer import read_history, train
+from experiments.training.loop import read_history, train
 from rwf import jets
 
 POINTS = jax.random.uniform(jax.random.key(0), (64, 2), maxval=jnp.array([2 * math.pi, 1.0]))

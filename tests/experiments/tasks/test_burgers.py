@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rwf
-from experiments.configuration import ConfigError, check_network, configure
+from experiments.config.compose import ConfigError, check_network, configure
 from experiments.tasks.burgers import residual
 from rwf import jets
 

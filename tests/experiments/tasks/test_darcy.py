@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rwf
-from experiments.configuration import ConfigError, check_network, configure
+from experiments.config.compose import ConfigError, check_network, configure
 from experiments.solvers import darcy as solver
 
 SMOKE = ["experiment=darcy", "profile=smoke", "tracking=none"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rwf
-from experiments.configuration import ConfigError, configure
+from experiments.config.compose import ConfigError, configure
 from experiments.solvers import diffusion_reaction as solver
 
 SMOKE = ["experiment=diffusion_reaction", "profile=smoke", "tracking=none"]

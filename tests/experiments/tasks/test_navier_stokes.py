@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import rwf
-from experiments.configuration import ConfigError, configure
-from experiments.runs import folder_of, run
+from experiments.config.compose import ConfigError, configure
+from experiments.running.run import folder_of, run
 from experiments.solvers import cavity
 from experiments.tasks.navier_stokes import LOSSES, NavierStokes, residuals, walls
 from experiments.tasks.strategies import Curriculum, Regular
 from experiments.tasks.stream_function import StreamFunction
-from experiments.trainer import read_history, train
+from experiments.training.loop import read_history, train
 from rwf import jets
 
 POINTS = jax.random.uniform(jax.random.key(0), (64, 2))

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.configuration import ConfigError, configure
-from experiments.rendering import pixel_rays
+from experiments.config.compose import ConfigError, configure
 from experiments.tasks import rendering
 from experiments.tasks.rendering import InverseRendering, positions
-from experiments.trainer import read_history, train
+from experiments.tasks.volume_rendering import pixel_rays
+from experiments.training.loop import read_history, train
 
 SIZE, VIEWS = 6, 5
 

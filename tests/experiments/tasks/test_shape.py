@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import trimesh
 
-from experiments.configuration import configure
+from experiments.config.compose import configure
 from experiments.datasets.meshes import Surface, normalise
 from experiments.task import Source
 from experiments.tasks import shape
 from experiments.tasks.shape import Shape, cell_centres, grid_labels, intersection_over_union
-from experiments.trainer import read_history, train
+from experiments.training.loop import read_history, train
 
 RADIUS = 0.5  # of the sphere after normalisation, about the middle of the cube
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.configuration import ConfigError, configure
+from experiments.config.compose import ConfigError, configure
 from experiments.tasks.strategies import Causal, Curriculum, Regular, Stage
 
 TIMES = jax.random.uniform(jax.random.key(0), (96,))

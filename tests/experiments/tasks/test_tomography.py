@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.configuration import configure
+from experiments.config.compose import configure
 from experiments.datasets.radon import view_angles
 from experiments.tasks.tomography import Tomography
-from experiments.trainer import read_history, train
+from experiments.training.loop import read_history, train
 
 DENSITY, AXES, CENTRE = 0.8, (0.3, 0.12), (0.1, -0.07)  # of an ellipse about the middle of the unit square
 

@@ -1,0 +1,178 @@
+"""Studies: what a choice that the paper leaves open does to each parameterization (configs/study/*.yaml).
+
+A study is one experiment under several choices, the first being the reading taken everywhere else.
+Its table has a line for each choice; what the comparison shows is said by `studies_conclusion`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from experiments.config.compose import CONFIGS, configure
+from experiments.records import Cell, Row
+from experiments.reporting.metrics import PARAMETERIZATIONS, metric_named
+from experiments.reporting.selection import PROFILES
+from experiments.reporting.tables import table as tables
+from experiments.reporting.tables.specs import Line, Printed, TableSpec
+
+FOLDER = CONFIGS / "study"
+OF_RWF = ("protocol.rwf.", "parameterization.")  # settings that the other columns do not know
+
+
+@dataclass(frozen=True)
+class Option:
+    """One choice: its settings in Hydra's words, and what of the study's cell, columns and paper it changes."""
+
+    label: str
+    settings: tuple[str, ...] = ()
+    cell: Mapping[str, str] = field(default_factory=dict)
+    parameterizations: Mapping[str, str] = field(default_factory=dict)  # what stands in a column instead
+    paper: Mapping[str, Printed] | None = None
+
+
+@dataclass(frozen=True)
+class Smaller:
+    """What all choices have under a profile: settings, and the words that say what is smaller."""
+
+    settings: tuple[str, ...] = ()
+    reduced: str | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study.
+
+    `paper`: the paper's numbers, by parameterization; empty where it prints none. `only`: the one profile
+    that it makes sense at, where there is one.
+    """
+
+    name: str
+    title: str
+    question: str
+    cell: Mapping[str, str]
+    metric: str
+    choices: tuple[Option, ...]
+    paper: Mapping[str, Printed] = field(default_factory=dict)
+    profiles: Mapping[str, Smaller] = field(default_factory=dict)
+    only: str | None = None
+
+    def cells(self, profile: str) -> tuple[Cell, ...]:
+        """What has to run, each once; the variants are words for the command line."""
+        found = (self.cell_of(choice, name, profile) for choice in self.choices for name in PARAMETERIZATIONS)
+        return tuple(dict.fromkeys(found))
+
+    def cell_of(self, choice: Option, column: str, profile: str) -> Cell:
+        """The cell of one choice in one column."""
+        smaller = self.profiles.get(profile, Smaller())
+        settings = _joined(smaller.settings, choice.settings)
+        if settings and smaller.reduced is not None:  # without any, the experiment's own words hold
+            settings = (*settings, f"reduced='{smaller.reduced}'")
+        return Cell(
+            parameterization=choice.parameterizations.get(column, column),
+            variant=settings,
+            **{**self.cell, **choice.cell},
+        )
+
+    def places(self, profile: str) -> dict[Cell, list[tuple[Option, str]]]:
+        """For each cell, as result rows state it, the choices and columns that it stands for."""
+        found: dict[Cell, list[tuple[Option, str]]] = defaultdict(list)
+        for choice in self.choices:
+            own = any(word.startswith(OF_RWF) for word in choice.settings)
+            variants: dict[str, tuple[str, ...]] = {}
+            for column in PARAMETERIZATIONS:
+                cell = self.cell_of(choice, column, profile)
+                key = column if own else ""
+                if key not in variants:  # settings change all columns alike, unless they are RWF's own
+                    variants[key] = configure([*cell.overrides, f"profile={profile}"]).variant
+                found[dataclasses.replace(cell, variant=variants[key])].append((choice, column))
+        return found
+
+
+def names() -> list[str]:
+    """The studies there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read_study(name: str) -> Study:
+    """The study called `name`. Raises ValueError that names the known ones, or the file at fault."""
+    path = FOLDER / f"{name}.yaml"
+    if not path.exists():
+        raise ValueError(f"no study named {name!r}: known are {', '.join(names())}")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        if content["name"] != name:
+            raise ValueError(f"its name must be {name}")
+        metric_named(content["metric"])
+        choices = tuple(_option(choice) for choice in content.pop("choices"))
+        if len({choice.label for choice in choices}) < max(2, len(choices)):
+            raise ValueError("it needs two choices or more, with labels of their own")
+        profiles = {key: _smaller(value) for key, value in content.pop("profiles", {}).items()}
+        study = Study(
+            **{**content, "choices": choices, "profiles": profiles, "paper": _printed(content.get("paper"))}
+        )
+        for profile in PROFILES:
+            study.cells(profile)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    return study
+
+
+def _joined(general: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    """Both, each key once: where a choice sets what its profile sets, its own counts."""
+    return tuple({word.partition("=")[0]: word for word in (*general, *own)}.values())
+
+
+def _option(content: Mapping[str, Any]) -> Option:
+    paper = _printed(content["paper"]) if "paper" in content else None
+    return Option(**{**content, "settings": tuple(content.get("settings", ())), "paper": paper})
+
+
+def _smaller(content: Mapping[str, Any]) -> Smaller:
+    return Smaller(**{**content, "settings": tuple(content.get("settings", ()))})
+
+
+def _printed(content: Mapping[str, Any] | None) -> dict[str, Printed]:
+    numbers = {
+        key: Printed(*(value if isinstance(value, list) else [value]))
+        for key, value in (content or {}).items()
+    }
+    if numbers and list(numbers) != list(PARAMETERIZATIONS):
+        raise ValueError(f"paper must have {', '.join(PARAMETERIZATIONS)}, in this order")
+    return numbers
+
+
+def table(study: Study, profile: str, rows: Iterable[Row]) -> tables.Table:
+    """The table of a study: a line for each choice, with the numbers of the rows of one profile."""
+    places = study.places(profile)
+    lines, found = [], []
+    for row in rows:
+        for choice, column in places.get(row.cell, ()) if row.profile == profile else ():
+            found.append(dataclasses.replace(row, parameterization=column, variant=_variant(choice)))
+    for choice in study.choices:
+        cell = {**study.cell, **choice.cell, "variant": _variant(choice)}
+        paper = study.paper if choice.paper is None else choice.paper
+        lines.append(Line(choice.label, cell, study.metric, paper))
+    return tables.build(TableSpec(f"study_{study.name}", study.title, study.question, tuple(lines)), found)
+
+
+def _variant(choice: Option) -> tuple[str, ...]:
+    return (f"choice={choice.label}",)
+
+
+def best_table(study: Study, rows: Sequence[Row]) -> tuple[str, tables.Table]:
+    """The profile, and the table from it, that has most of the study: the paper's, then quick."""
+    own = [row for row in rows if row.experiment == study.cell["experiment"]]
+    profiles = [name for name in ("paper", "quick") if any(row.profile == name for row in own)] or ["quick"]
+    built = {profile: table(study, profile, own) for profile in profiles}
+    best = max(built, key=lambda profile: _present(built[profile]))
+    return best, built[best]
+
+
+def _present(built: tables.Table) -> int:
+    return sum(bool(entry.rows) for line in built.lines for entry in line.entries.values())

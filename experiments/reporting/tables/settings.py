@@ -1,0 +1,123 @@
+"""The paper's tables of hyper-parameters (2, 3 and 4), read off the composed configs and held against the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from experiments.config.compose import compose_config, flatten
+from experiments.reporting.tables import specs
+
+UNEXPLAINED = "differs from the paper, and no reason is given"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One hyper-parameter: its heading, its key in the composed config, and how its values are written.
+
+    `words` maps values to how the paper names them. Where every key of `unless` has the value given
+    there, the hyper-parameter does nothing and its cell is a dash.
+    """
+
+    label: str
+    key: str
+    words: Mapping[Any, str] = field(default_factory=dict)
+    unless: Mapping[str, Any] = field(default_factory=dict)
+
+    def value(self, config: Mapping[str, Any]) -> Any:
+        """The value in a flat config, as it would be printed; None for a dash."""
+        if self.unless and all(config[key] == value for key, value in self.unless.items()):
+            return None
+        return self.words.get(config[self.key], config[self.key])
+
+
+@dataclass(frozen=True)
+class SettingsLine:
+    """One benchmark: the experiments that it stands for, the paper's values by column, and reasons."""
+
+    group: str
+    label: str
+    experiments: Sequence[str]
+    printed: Sequence[Any]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One cell: our values (one, or one for each of experiments that disagree), the paper's, a footnote's text."""
+
+    ours: Sequence[Any]
+    printed: Any
+    note: str | None
+
+    @property
+    def text(self) -> str:
+        """Our value as it is written, such as "1e-3" or "2,000"; a dash for none."""
+        return " / ".join(written(value) for value in self.ours)
+
+
+@dataclass(frozen=True)
+class SettingsTable:
+    """A table of hyper-parameters; `lines` are (group, label, cells in the order of `columns`)."""
+
+    name: str
+    title: str
+    caption: str
+    columns: Sequence[str]
+    lines: Sequence[tuple[str, str, Sequence[Setting]]]
+
+    @property
+    def footnotes(self) -> list[str]:
+        """The notes of all cells, each once; a cell's number is its place here, from 1."""
+        notes = (cell.note for _, _, cells in self.lines for cell in cells)
+        return list(dict.fromkeys(note for note in notes if note))
+
+
+def read(name: str) -> SettingsTable:
+    """Compose the configs of a table of hyper-parameters. Raises ValueError naming what is wrong in its file."""
+    content = specs.read(name)
+    try:
+        columns = [Column(**column) for column in content["columns"]]
+        lines = [SettingsLine(**line) for line in content["rows"]]
+        words = content.get("with", [])
+        rows = [(line.group, line.label, _cells(line, columns, words)) for line in lines]
+        headings = [column.label for column in columns]
+        return SettingsTable(name, content["title"], content["caption"].strip(), headings, rows)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{name}.yaml: {error}") from error
+
+
+def _cells(line: SettingsLine, columns: Sequence[Column], words: Sequence[str]) -> list[Setting]:
+    configs = [
+        flatten(compose_config([f"experiment={name}", "profile=paper", "tracking=none", *words])[0])
+        for name in line.experiments
+    ]
+    unknown = line.reasons.keys() - {column.label for column in columns}
+    if unknown:
+        raise ValueError(f"{line.label}: a reason for {', '.join(sorted(unknown))}, which is no column")
+    cells = []
+    for column, printed in zip(columns, line.printed, strict=True):
+        ours = list(dict.fromkeys(column.value(config) for config in configs))
+        note = None
+        if ours != [printed]:
+            reason = line.reasons.get(column.label, UNEXPLAINED)
+            note = f"the paper has {written(printed)}: {reason}"
+        cells.append(Setting(ours, printed, note))
+    return cells
+
+
+def written(value: Any) -> str:
+    """A hyper-parameter as the tables write it.
+
+    >>> [written(value) for value in (0.001, 0.9, 200000, 2.0, None, "ReLU")]
+    ['1e-3', '0.9', '200,000', '2', '–', 'ReLU']
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, float):
+        mantissa, _, exponent = f"{value:.10e}".partition("e")
+        return f"{value:g}" if value >= 0.01 else f"{float(mantissa):g}e{int(exponent)}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

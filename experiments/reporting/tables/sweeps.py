@@ -1,0 +1,251 @@
+"""A multirun as a table: which settings vary between its rows, and the test metric at each combination of them.
+
+Seeds are averaged, and items within a seed. What diverged or is missing is said, never filled in.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from experiments.config.compose import compose_config, flatten
+from experiments.records import Cell, Row
+from experiments.reporting import selection
+from experiments.reporting.metrics import METRICS, PARAMETERIZATIONS
+from experiments.reporting.statistics import Summary, summarise
+from experiments.reporting.tables.layout import aligned
+
+GROUPS = ("parameterization", "embedding", "model")
+Setting = float | str | None  # None: this combination has no such setting, as Plain has no `mean`
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of the varying settings, with its rows; none of them: it is missing from the grid."""
+
+    settings: Mapping[str, Setting]
+    rows: Sequence[Row]
+    summary: Summary | None = None  # None: no row, or no finite value
+    diverged: int = 0  # of its (item, seed)
+
+    @property
+    def note(self) -> str:
+        """ "missing", "diverged", how many of several diverged, or nothing."""
+        if not self.rows:
+            return "missing"
+        if self.summary is None:
+            return "diverged"
+        if self.diverged:
+            return f"{self.diverged} of {sum(len(row.items) for row in self.rows)} diverged"
+        return ""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The points of one experiment at one profile; `names` are the settings that vary."""
+
+    experiment: str
+    profile: str
+    metric: str
+    names: tuple[str, ...]
+    points: tuple[Point, ...]
+
+    def values(self, name: str) -> list[Setting]:
+        """The values that a setting takes, in order, None left out."""
+        found = {point.settings[name] for point in self.points} - {None}
+        return sorted(found, key=lambda value: _order(name, value))
+
+    @property
+    def numeric(self) -> list[str]:
+        """The varying settings that are numbers."""
+        return [name for name in self.names if all(isinstance(v, float) for v in self.values(name))]
+
+    @property
+    def best(self) -> Point | None:
+        """The point with the best mean; None where the metric's direction is not known."""
+        known = [point for point in self.points if point.summary is not None]
+        if not known or self.metric not in METRICS:
+            return None
+        choose = max if METRICS[self.metric].higher_is_better else min
+        return choose(known, key=lambda point: point.summary.mean)
+
+
+def sweep_of(
+    rows: Iterable[Row],
+    experiment: str,
+    profile: str | None = None,
+    metric: str | None = None,
+    where: Sequence[str] = (),
+) -> Sweep:
+    """The sweep that `rows` hold of an experiment.
+
+    `where`: "setting=value" words that a row must fulfil. Raises ValueError, one line, where no row fits or
+    a choice has to be made.
+    """
+    rows = list(rows)
+    mine = [row for row in rows if row.experiment == experiment]
+    if not mine:
+        others = ", ".join(sorted({row.experiment for row in rows})) or "nothing"
+        raise ValueError(f"no finished run of {experiment!r}; there is {others}")
+    profiles = sorted({row.profile for row in mine})
+    if profile is None and len(profiles) > 1:
+        raise ValueError(f"{experiment} was run at several profiles: add --profile {'|'.join(profiles)}")
+    profile = profile or profiles[0]
+    mine = [row for row in mine if row.profile == profile]
+    cells = _settings_of_cells({row.cell for row in mine}, profile, where)
+    if not cells:
+        raise ValueError(f"no finished run of {experiment} at profile={profile} {' '.join(where)}".rstrip())
+    metric = metric or mine[0].metric
+    if unfit := next((row for row in mine if row.cell in cells and metric not in row.metrics), None):
+        raise ValueError(f"no metric {metric!r} in {unfit.id}: it has {', '.join(unfit.metrics)}")
+    every = list(dict.fromkeys(name for settings in cells.values() for name in settings))
+    names = tuple(name for name in every if len({settings[name] for settings in cells.values()}) > 1)
+    points = [
+        _point({name: settings[name] for name in names}, selection.best_source(mine, [cell])[cell], metric)
+        for cell, settings in cells.items()
+    ]
+    return Sweep(experiment, profile, metric, names, _sorted(points, names))
+
+
+def _settings_of_cells(cells: set[Cell], profile: str, where: Sequence[str]) -> dict[Cell, dict]:
+    """All settings in question of each cell that fulfils `where`, the standard ones from its configuration."""
+    wanted = dict(word.partition("=")[::2] for word in where)
+    keys = [key for cell in sorted(cells) for key, _ in map(_split, cell.variant)]
+    names = dict.fromkeys([*GROUPS, *keys, *wanted])
+    found = {}
+    for cell in sorted(cells):
+        settings = {name: getattr(cell, name) for name in GROUPS} | dict(map(_split, cell.variant))
+        if absent := [name for name in names if name not in settings]:
+            groups = [word for word in cell.overrides if "." not in word.partition("=")[0]]
+            standard = _standard((*groups, f"profile={profile}"))
+            settings |= {name: standard.get(name) for name in absent}
+        if all(settings[name] == _value(value) for name, value in wanted.items()):
+            found[cell] = {name: settings[name] for name in names}
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _standard(groups: tuple[str, ...]) -> dict[str, Setting]:
+    """The settings that named groups bring along."""
+    config, choices = compose_config(groups)
+    values = {**choices, **flatten(config)}
+    return {name: None if value is None else _value(value) for name, value in values.items()}
+
+
+def _split(word: str) -> tuple[str, Setting]:
+    key, _, value = word.partition("=")
+    return key, _value(value)
+
+
+def _value(value: object) -> Setting:
+    if isinstance(value, bool):
+        return str(value)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def _point(settings: Mapping[str, Setting], rows: Sequence[Row], metric: str) -> Point:
+    values = selection.values(rows, metric)
+    return Point(settings, rows, summarise(values) if values else None, selection.diverged(rows, metric))
+
+
+def _order(name: str, value: Setting) -> tuple:
+    if name == "parameterization" and value in PARAMETERIZATIONS:
+        return (1, list(PARAMETERIZATIONS).index(value), "")
+    return (0, value, "") if isinstance(value, float) else (2, 0, value or "")
+
+
+def _sorted(points: Iterable[Point], names: Sequence[str]) -> tuple[Point, ...]:
+    return tuple(sorted(points, key=lambda point: [_order(name, point.settings[name]) for name in names]))
+
+
+def completed(sweep: Sweep, axes: Sequence[str]) -> Sweep:
+    """The sweep with a point for each combination of the values on `axes` that nobody has run.
+
+    Combinations are those of the values that occur together with the same other settings.
+    """
+    others = [name for name in sweep.names if name not in axes]
+    groups: dict[tuple, list[Point]] = {}
+    for point in sweep.points:
+        if all(point.settings[name] is not None for name in axes):
+            groups.setdefault(tuple(point.settings[name] for name in others), []).append(point)
+    absent = []
+    for key, points in groups.items():
+        present = {tuple(point.settings[name] for name in axes) for point in points}
+        values = [dict.fromkeys(point.settings[name] for point in points) for name in axes]
+        for combination in set(itertools.product(*values)) - present:
+            settings = dict(zip(others, key, strict=True)) | dict(zip(axes, combination, strict=True))
+            absent.append(Point(settings, ()))
+    return replace(sweep, points=_sorted([*sweep.points, *absent], sweep.names))
+
+
+def shown(value: Setting) -> str:
+    """A setting in a few characters."""
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else value
+
+
+def metric_text(metric: str, value: float) -> str:
+    """A value of a metric as the tables of the suite show it; four digits where they do not know it."""
+    return METRICS[metric].text(value) if metric in METRICS else f"{value:.4g}"
+
+
+def heading(metric: str) -> str:
+    """A metric with its unit and direction."""
+    return METRICS[metric].heading if metric in METRICS else metric
+
+
+def _table(sweep: Sweep, mark: str) -> list[list[str]]:
+    rows = [[*sweep.names, heading(sweep.metric), "±", "seeds", "seconds", ""]]
+    for point in sweep.points:
+        cells = [shown(point.settings[name]) for name in sweep.names]
+        if point.summary is None:
+            cells += ["", "", ""]
+        else:
+            mean, spread = point.summary.mean, point.summary.spread
+            text = metric_text(sweep.metric, mean)
+            cells.append(mark.format(text) if point is sweep.best else text)
+            cells += [
+                "" if spread is None else metric_text(sweep.metric, spread),
+                str(point.summary.seeds),
+            ]
+        seconds = sum(row.seconds for row in point.rows) / len(point.rows) if point.rows else None
+        rows.append([*cells, "" if seconds is None else f"{seconds:.1f}", point.note])
+    return rows
+
+
+def terminal(sweep: Sweep) -> str:
+    """The sweep as aligned plain text, the best mean with an asterisk."""
+    table = _table(sweep, "{}*")
+    numbers = range(len(sweep.names), len(table[0]) - 1)
+    return aligned(table, right=[*numbers, *(sweep.names.index(name) for name in sweep.numeric)])
+
+
+def markdown(sweep: Sweep) -> str:
+    """The sweep as a Markdown table, the best mean in bold."""
+    head, *body = _table(sweep, "**{}**")
+    rule = [*[":--"] * len(sweep.names), *["--:"] * 4, ":--"]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *body))
+
+
+def csv_text(sweep: Sweep) -> str:
+    """One line for each point, in stored units."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["experiment", "profile", *sweep.names, "metric", "mean", "spread", "seeds", "note", "runs"]
+    )
+    for point in sweep.points:
+        summary = point.summary
+        numbers = [summary.mean, summary.spread, summary.seeds] if summary else [None, None, None]
+        settings = [point.settings[name] for name in sweep.names]
+        runs = " ".join(dict.fromkeys(row.id for row in point.rows))
+        writer.writerow(
+            [sweep.experiment, sweep.profile, *settings, sweep.metric, *numbers, point.note, runs]
+        )
+    return out.getvalue()

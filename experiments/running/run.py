@@ -1,0 +1,231 @@
+"""One run from configuration to result: its identity, its folder, its rows.
+
+A run lives in runs/<experiment>/<id>/: config.yaml (resolved), history.jsonl, predictions.npz,
+weights.npz (`experiments.training.trained` reads it), result.json, checkpoints/ while it trains, and the
+tracker's files. The id ends in a hash of everything that determines the numbers, so a finished run is
+never repeated, an interrupted one is found again, and two different ones never share a folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import yaml
+from filelock import FileLock, Timeout
+
+from experiments.config.compose import ConfigError, Configuration, check_network
+from experiments.files import cache_folder, choices_checksum, save_arrays, write_json, write_text
+from experiments.records import PROTOCOL, Row, provenance, read_result
+from experiments.running import stacks as stack
+from experiments.task import Data, Source
+from experiments.training import members, microbatches
+from experiments.training.loop import Listener, Training, train_stack
+from experiments.training.outcomes import Outcome, Trained
+from experiments.training.tracking import Tracker
+
+
+def identity(config: Configuration, source: Source) -> str:
+    """The run's id: its choices in words, then a hash of the choices, the data and the protocol version."""
+    facts = {"choices": config.choices, "data": source.checksum, "protocol": PROTOCOL}
+    digest = choices_checksum(facts)[:10]
+    seeds = f"s{config.root.seed}" + (f"x{config.root.seeds}" if config.root.seeds > 1 else "")
+    names = (config.parameterization_name, config.embedding_name, config.model_name)
+    return "-".join((*names, config.profile, seeds, digest))
+
+
+def folder_of(config: Configuration, source: Source) -> Path:
+    """Where the run's files are or will be."""
+    return Path(config.root.runs) / config.experiment / identity(config, source)
+
+
+def data_source(config: Configuration) -> Source:
+    """Where the run's data comes from. Raises ConfigError where it is missing or unreadable."""
+    try:
+        return config.task.source()
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+
+
+def finished_rows(config: Configuration) -> list[Row] | None:
+    """The rows of the run if it is finished, else None."""
+    path = folder_of(config, data_source(config)) / "result.json"
+    return _finished(path) if path.exists() else None
+
+
+def _finished(path: Path) -> list[Row]:
+    """The rows of a finished run. Raises ConfigError where its result cannot be read."""
+    try:
+        return read_result(path)
+    except ValueError as error:
+        raise ConfigError(f"{error}: delete this file and run again") from error
+
+
+def run(config: Configuration, listen: Listener) -> list[Row]:
+    """Train, or go on training, or find finished, the run that `config` describes; return its rows.
+
+    Raises ConfigError before anything is written where the data is missing or wrong.
+    """
+    return run_stack([config], [listen])[0]
+
+
+def run_stack(configs: Sequence[Configuration], listeners: Sequence[Listener]) -> list[list[Row]]:
+    """`run` for each of `configs`, those that are not finished trained in one program; return the rows of each.
+
+    Raises ConfigError as `run` does, and where `configs` differ in more than parameterization and optimizer.
+    """
+    stack.check(configs)
+    source = data_source(configs[0])
+    folders = [folder_of(config, source) for config in configs]
+    if not all((folder / "result.json").exists() for folder in folders):
+        check_network(configs[0])
+        try:
+            data = configs[0].task.items()
+        except (
+            FileNotFoundError,
+            ValueError,
+        ) as error:  # other errors of the system are no fault of the data
+            raise ConfigError(str(error)) from error
+        microbatches.check(configs[0], data)
+        use_compilation_cache(configs[0].execution.compilation_cache)
+        with _exclusively(folders):  # another process may finish one while this one waits
+            each = zip(configs, folders, listeners, strict=True)
+            _train([one for one in each if not (one[1] / "result.json").exists()], source, data)
+    return [_finished(folder / "result.json") for folder in folders]
+
+
+def _train(unfinished: Sequence[tuple[Configuration, Path, Listener]], source: Source, data: Data) -> None:
+    """Train the runs in one program and write what each leaves."""
+    with ExitStack() as opened:
+        trackers = [opened.enter_context(_tracker(config, folder)) for config, folder, _ in unfinished]
+        trainings = [
+            Training(config, folder, _telling(listen, tracker))
+            for (config, folder, listen), tracker in zip(unfinished, trackers, strict=True)
+        ]
+        outcomes = train_stack(trainings, data) if unfinished else []
+        for (config, folder, _), tracker, trained in zip(unfinished, trackers, outcomes, strict=True):
+            _write(config, folder, source, data, trained, tracker)
+
+
+@contextmanager
+def _tracker(config: Configuration, folder: Path) -> Iterator[Tracker]:
+    """The tracker of a run whose configuration is written first."""
+    write_text(folder / "config.yaml", yaml.safe_dump(dict(config.resolved), sort_keys=False))
+    with config.tracking.open(folder, f"{config.experiment}/{folder.name}", config.resolved) as tracker:
+        yield tracker
+
+
+def _telling(listen: Listener, tracker: Tracker) -> Listener:
+    """A listener that records entries with the tracker too."""
+
+    def tell(news: Mapping[str, Any]) -> None:
+        listen(news)
+        if "entries" in news:
+            tracker.record(news["group"] * news["steps"] + news["step"], news["entries"])
+
+    return tell
+
+
+def _write(
+    config: Configuration, folder: Path, source: Source, data: Data, trained: Trained, tracker: Tracker
+) -> None:
+    """Weights, predictions and, when all else is written, the result of one run."""
+    rows = rows_of(config, source, folder.name, data.names, trained)
+    count = len(data.names)
+    save_stacked(folder, "weights", [outcome.weights for outcome in trained.outcomes], count)
+    predictions = [outcome.predictions for outcome in trained.outcomes]
+    arrays = save_stacked(folder, "predictions", predictions, count)
+    first = {name: array[0] for name, array in arrays.items() if len(array)}
+    pictures = getattr(config.task, "pictures", dict)
+    tracker.predictions(lambda: pictures(first))
+    for row in rows:
+        tracker.result(row.to_json())
+    write_json(folder / "result.json", {"rows": [row.to_json() for row in rows]})
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+@contextmanager
+def _exclusively(folders: Sequence[Path]) -> Iterator[None]:
+    """Hold the locks of run folders; say so when another process has one, then wait."""
+    with ExitStack() as held:
+        for folder in sorted(folders):  # the same order everywhere, so that no two wait for each other
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                print(f"{folder} is being trained by another process: waiting for it", flush=True)
+                lock.acquire()
+            held.callback(lock.release)
+        yield
+
+
+def use_compilation_cache(enabled: bool) -> None:
+    """Keep compiled programs between processes, in the cache folder."""
+    if enabled:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def rows_of(
+    config: Configuration, source: Source, run_id: str, names: Sequence[str], trained: Trained
+) -> list[Row]:
+    """One row per seed."""
+    everyone = members.all_members(config.root.seed, config.root.seeds, len(names))
+    rate = len(everyone) * trained.steps / trained.seconds if trained.seconds else None
+    facts = provenance()
+    rows = []
+    for seed in range(config.root.seed, config.root.seed + config.root.seeds):
+        mine = [o for m, o in zip(everyone, trained.outcomes, strict=True) if m.seed == seed]
+        diverged = any(outcome.diverged_at >= 0 for outcome in mine)
+        pace = None if diverged else rate  # a run that diverged may have ended early
+        rows.append(
+            Row(
+                id=run_id,
+                protocol=PROTOCOL,
+                experiment=config.experiment,
+                parameterization=config.parameterization_name,
+                embedding=config.embedding_name,
+                model=config.model_name,
+                variant=config.variant,
+                seed=seed,
+                profile=config.profile,
+                reduced=config.root.reduced,
+                data={"name": source.name, "checksum": source.checksum, "stand_in": source.stand_in},
+                items=tuple(names),
+                metric=config.task.metric,
+                metrics={name: _values(mine, name) for name in mine[0].metrics},
+                status="diverged" if diverged else "finished",
+                steps=trained.steps,
+                seconds=round(trained.seconds, 3),
+                iterations_per_second=pace and round(pace, 4),
+                precision=config.trainer.precision,
+                **facts,
+            )
+        )
+    return rows
+
+
+def _values(outcomes: Sequence[Outcome], name: str) -> tuple[float | None, ...]:
+    return tuple(None if o.diverged_at >= 0 else o.metrics[name] for o in outcomes)
+
+
+def save_stacked(
+    folder: Path, name: str, members: Sequence[Mapping[str, np.ndarray]], items: int
+) -> dict[str, np.ndarray]:
+    """Write <name>.npz, the arrays of `members` stacked over items (<name>-1.npz and on: further seeds).
+
+    Returns the arrays of the first seed.
+    """
+    seeds = []
+    for n in range(0, len(members), items):
+        mine = members[n : n + items]
+        seeds.append({key: np.stack([arrays[key] for arrays in mine]) for key in mine[0]})
+    for n, arrays in enumerate(seeds):
+        save_arrays(folder / (f"{name}-{n}.npz" if n else f"{name}.npz"), arrays)
+    return seeds[0]

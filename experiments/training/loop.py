@@ -1,0 +1,300 @@
+"""Train every member of a run, or of runs stacked in one program: record, evaluate, checkpoint, resume."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from annotated_types import Ge, Gt
+
+from experiments.config.compose import Configuration
+from experiments.files import finite, naming, write_text
+from experiments.task import Data
+from experiments.training import checkpoints, members, outcomes
+from experiments.training.checkpoints import Checkpoint
+from experiments.training.members import Group, Member
+from experiments.training.outcomes import Outcome, Trained
+from experiments.training.step import Programs, programs
+
+PyTree = Any
+Listener = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What of the training determines its numbers."""
+
+    steps: Annotated[int, Ge(1)]
+    record_every: Annotated[int, Ge(1)] = 100  # steps between two entries of the history
+    evaluate_every: Annotated[int, Ge(0)] = 0  # steps between two test evaluations; 0: at the end only
+    precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"  # of matrix products
+    microbatches: Annotated[int, Ge(1)] = 1  # parts of a batch whose gradients are accumulated
+    weight_change: bool = False  # record ||W_t - W_0|| / ||W_0||, in the composed weights
+
+    def __post_init__(self) -> None:
+        if self.evaluate_every % self.record_every:
+            raise ValueError(
+                f"evaluate_every={self.evaluate_every} must be a multiple of record_every={self.record_every}"
+            )
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is carried out, without effect on what it computes."""
+
+    members: Annotated[int, Ge(1)] | None = None  # trained together; null: 1 on CPU, else what memory holds
+    stack: Literal["never", "accelerator", "always"] = "never"  # parameterizations of a cell as one program
+    checkpoint_seconds: Annotated[float, Gt(0)] = 60.0  # wall time between two checkpoints
+    progress_seconds: Annotated[float, Gt(0)] = 1.0  # wall time of one call to the device, about
+    compilation_cache: bool = True  # keep compiled programs in the cache folder
+
+
+@dataclass
+class Training:
+    """One run of a stack: what it is, where its files go, who hears of it, and its history so far."""
+
+    config: Configuration
+    folder: Path
+    listen: Listener
+    seconds: float = 0.0  # spent stepping the present group: this run's equal share of the stack's
+
+    def __post_init__(self) -> None:
+        self.history = History(self.folder / "history.jsonl")
+        self.checkpoints = self.folder / "checkpoints"
+        self.schedule = self.config.optimizer.schedule()
+
+
+def train(config: Configuration, data: Data, folder: Path, listen: Listener) -> Trained:
+    """Train all members, leaving history.jsonl and checkpoints/ in `folder`.
+
+    `listen` receives a mapping per device call: group, groups, step, steps, and after a record the
+    mean loss and metrics. Call again after an interruption, with the same configuration: it goes on.
+    """
+    return train_stack([Training(config, folder, listen)], data)[0]
+
+
+def train_stack(stack: Sequence[Training], data: Data) -> list[Trained]:
+    """`train` for runs that differ in parameterization and optimizer alone, all in one program.
+
+    Each leaves what it would leave alone. A run whose members all diverged has no further records; the
+    others go on.
+    """
+    root, steps = stack[0].config.root, stack[0].config.trainer.steps
+    everyone = members.all_members(root.seed, root.seeds, len(data.names))
+    if any(outcomes.load(run.checkpoints, everyone, steps) is None for run in stack):
+        _train_groups(stack, data, everyone)
+    return [outcomes.load(run.checkpoints, everyone, steps) for run in stack]
+
+
+def _train_groups(stack: Sequence[Training], data: Data, everyone: Sequence[Member]) -> None:
+    """Train group by group what is missing, until every run's folder has the outcomes of `everyone`."""
+    configs = [run.config for run in stack]
+    wanted = configs[0].execution.members
+    size = members.group_size(wanted, len(everyone), lambda size: _bytes_needed(configs, data, size))
+    built = programs(configs, size)
+    parts = members.groups(everyone, size)
+    for group in parts:
+        if not all(outcomes.holds(run.checkpoints, group) for run in stack):
+            for run in stack:  # of other groups, or of runs that were alone then
+                outcomes.drop_from(run.checkpoints, group.index)
+            GroupRun(stack, data, built, group, len(parts)).train()
+
+
+class History:
+    """history.jsonl: one line per member and record, cut back to the last checkpoint on resuming."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines = path.read_text().splitlines() if path.exists() else []
+        if self.lines and not self.lines[-1].endswith("}"):  # cut off in the middle of a write
+            self.lines.pop()
+
+    def rewind(self, count: int) -> None:
+        """Keep the first `count` lines."""
+        self.lines = self.lines[:count]
+        write_text(self.path, "".join(line + "\n" for line in self.lines))
+
+    def add(self, entries: list[dict[str, Any]]) -> None:
+        """Append one line per entry and hand them to the operating system."""
+        new = [json.dumps(finite(entry), allow_nan=False) for entry in entries]
+        self.lines += new
+        with naming(self.path), self.path.open("a") as file:
+            file.writelines(line + "\n" for line in new)
+
+
+@dataclass
+class GroupRun:
+    """The training of one group by all runs of a stack, from their last checkpoint or the start to the end."""
+
+    stack: Sequence[Training]
+    data: Data
+    programs: Programs
+    group: Group
+    groups: int
+
+    def __post_init__(self) -> None:
+        size = self.programs.size
+        pick = np.array([member.item for member in self.group.members])
+        self.items = members.place(jax.tree.map(lambda leaf: np.asarray(leaf)[pick], self.data.items), size)
+        self.shared = members.replicate(self.data.shared, size)
+        self.indices = members.place(jnp.array(pick, jnp.uint32), size)
+        self.seeds = members.place(jnp.array([m.seed for m in self.group.members], jnp.uint32), size)
+        self.trainer, self.execution = self.stack[0].config.trainer, self.stack[0].config.execution
+
+    def train(self) -> None:
+        """Train to the end and keep the outcomes of the group's real members."""
+        states, step = self._begin()
+        states = self._advance_to_end(states, step)
+        for run, state in zip(self.stack, states, strict=True):
+            outcomes.save(run.checkpoints, self.group, self._outcomes(state), run.seconds)
+
+    def _begin(self) -> tuple[tuple[PyTree, ...], int]:
+        """The states to go on from and their step; what files hold beyond them is cut off."""
+        size = self.programs.size
+        states = members.place(self.programs.start(self.seeds, self.shared, self.items), size)
+        found = checkpoints.restore([run.checkpoints for run in self.stack], jax.eval_shape(lambda: states))
+        if found is None or found[0].group != self.group.index:
+            for run in self.stack:
+                checkpoints.rewind(run.checkpoints, None)
+                run.history.rewind(self._lines_before(run.history))
+                run.seconds = 0.0
+            return states, 0
+        for run, last in zip(self.stack, found, strict=True):
+            checkpoints.rewind(run.checkpoints, last)
+            run.history.rewind(last.notes["history"])
+            run.seconds = last.notes["seconds"]
+        return members.place(tuple(last.state for last in found), size), found[0].step
+
+    def _lines_before(self, history: History) -> int:
+        """Lines of the history that belong to groups already finished."""
+        mine = {(m.seed, self.data.names[m.item]) for m in self.group.members}
+        keys = [(entry["seed"], entry["item"]) for entry in map(json.loads, history.lines)]
+        return next((n for n, key in enumerate(keys) if key in mine), len(keys))
+
+    def _advance_to_end(self, states: tuple[PyTree, ...], step: int) -> tuple[PyTree, ...]:
+        steps, every = self.trainer.steps, self.trainer.record_every
+        arguments = (self.shared, self.items, self.seeds, self.indices)
+        advance = self.programs.advance.lower(states, *arguments, jnp.int32(0), jnp.int32(1)).compile()
+        if step == 0 and self.trainer.evaluate_every:
+            for n, run in enumerate(self.stack):
+                run.history.add(self._entries(n, states[n], 0, recorded=0))
+        saved, pace = time.monotonic(), None
+        while step < steps:
+            count = _next_call(step, steps, every, pace, self.execution.progress_seconds)
+            begun = time.perf_counter()
+            states = jax.block_until_ready(advance(states, *arguments, jnp.int32(step), jnp.int32(count)))
+            spent = time.perf_counter() - begun
+            step, pace = step + count, count / max(spent, 1e-9)
+            for run in self.stack:
+                run.seconds += spent / len(self.stack)
+            due = step % every == 0 or step == steps
+            self._tell(states, step, due)
+            if due:
+                states = tuple(state | {"sums": jax.tree.map(_zeroed, state["sums"])} for state in states)
+                if all(self._lost(state, step) for state in states):
+                    break
+            if step < steps and time.monotonic() - saved > self.execution.checkpoint_seconds:
+                self._checkpoint(states, step)
+                saved = time.monotonic()
+        return states
+
+    def _tell(self, states: tuple[PyTree, ...], step: int, due: bool) -> None:
+        """Tell each run's listener where it is; where a record is due, of those not lost before, record."""
+        before = (step - 1) // self.trainer.record_every * self.trainer.record_every
+        for n, (run, state) in enumerate(zip(self.stack, states, strict=True)):
+            news = {
+                "step": step,
+                "steps": self.trainer.steps,
+                "group": self.group.index,
+                "groups": self.groups,
+            }
+            if due and not self._lost(state, before):
+                news["entries"] = self._entries(n, state, step, step - before)
+                run.history.add(news["entries"])
+            run.listen(news)
+
+    def _lost(self, state: PyTree, step: int) -> bool:
+        """Whether all real members of a run had diverged by `step`."""
+        diverged = np.asarray(state["diverged_at"])[: self.group.real]
+        return bool(((diverged >= 0) & (diverged < step)).all())
+
+    def _checkpoint(self, states: tuple[PyTree, ...], step: int) -> None:
+        for run, state in zip(self.stack, states, strict=True):
+            notes = {"seconds": run.seconds, "history": len(run.history.lines)}
+            checkpoints.save(run.checkpoints, Checkpoint(self.group.index, step, state, notes))
+
+    def _entries(self, n: int, state: PyTree, step: int, recorded: int) -> list[dict[str, Any]]:
+        """One line per real member of run `n`; losses are means over the `recorded` steps since the last record."""
+        trainer, run = self.trainer, self.stack[n]
+        values = {}
+        if recorded:
+            values = {name: np.asarray(total) / recorded for name, total in state["sums"].items()}
+        due = trainer.evaluate_every and step % trainer.evaluate_every == 0
+        if due or step == trainer.steps:
+            values |= jax.device_get(self.programs.evaluate(state, self.shared, self.items))
+        if trainer.weight_change:
+            values["weight_change"] = np.asarray(self.programs.weight_change[n](state, self.seeds))
+        rate = float(run.schedule(step))
+        return [
+            {"seed": member.seed, "item": self.data.names[member.item], "step": step}
+            | {"learning_rate": rate, "seconds": round(run.seconds, 3)}
+            | {name: float(value[position]) for name, value in values.items()}
+            for position, member in enumerate(self.group.members[: self.group.real])
+        ]
+
+    def _outcomes(self, state: PyTree) -> list[Outcome]:
+        metrics = jax.device_get(self.programs.evaluate(state, self.shared, self.items))
+        predictions = jax.device_get(self.programs.predict(state, self.shared, self.items))
+        weights = checkpoints.to_host({name: state[name] for name in ("factors", "constants")})
+        diverged = np.asarray(state["diverged_at"])
+        return [
+            Outcome(
+                {name: float(value[n]) for name, value in metrics.items()},
+                {name: value[n] for name, value in predictions.items()},
+                {name: value[n] for name, value in weights.items()},
+                int(diverged[n]),
+            )
+            for n in range(self.group.real)
+        ]
+
+
+def _zeroed(leaf: jax.Array) -> jax.Array:
+    return jnp.zeros_like(leaf, device=leaf.sharding)
+
+
+def _next_call(step: int, steps: int, record_every: int, pace: float | None, seconds: float) -> int:
+    """How many steps the next call to the device takes: about `seconds` long, never past a record."""
+    boundary = min(steps, (step // record_every + 1) * record_every)
+    wanted = 1 if pace is None else max(1, int(pace * seconds))
+    return min(wanted, boundary - step)
+
+
+def _bytes_needed(configs: Sequence[Configuration], data: Data, size: int) -> tuple[int, int]:
+    """Bytes on one device that training a group of `size` needs, and bytes the device has."""
+    everyone = members.all_members(configs[0].root.seed, 1, len(data.names)) * size
+    group = members.groups(everyone[:size], size)[0]
+    built = programs(configs, size)
+    run = GroupRun(
+        [Training(config, Path("/nonexistent"), print) for config in configs], data, built, group, 1
+    )
+    states = jax.eval_shape(built.start, run.seeds, run.shared, run.items)
+    step = jnp.int32(0)
+    compiled = built.advance.lower(
+        states, run.shared, run.items, run.seeds, run.indices, step, step
+    ).compile()
+    memory = compiled.memory_analysis()
+    needed = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
+    return needed, jax.devices()[0].memory_stats()["bytes_limit"]
+
+
+def read_history(folder: Path) -> Iterator[dict[str, Any]]:
+    """The entries of the history of the run in `folder`, in order."""
+    with (folder / "history.jsonl").open() as file:
+        yield from map(json.loads, file)

@@ -1,0 +1,101 @@
+"""Trained members and the files that keep those of a group until their run is whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from experiments.config.compose import ConfigError
+from experiments.files import load_arrays, save_arrays
+from experiments.training.members import Group, Member
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained member: last test metrics, arrays for the figures, where it diverged (-1: nowhere).
+
+    `weights` are the trained factors and the network's constants, keyed by their path (`checkpoints.to_host`).
+    """
+
+    metrics: Mapping[str, float]
+    predictions: Mapping[str, np.ndarray]
+    weights: Mapping[str, np.ndarray]
+    diverged_at: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """All outcomes in the order of `members.all_members`, and the seconds spent stepping."""
+
+    outcomes: tuple[Outcome, ...]
+    seconds: float
+    steps: int
+
+
+def save(folder: Path, group: Group, outcomes: Sequence[Outcome], seconds: float) -> None:
+    """Keep the outcomes of the group's real members in `folder`."""
+    arrays: dict[str, np.ndarray] = {"seconds": np.array(seconds)}
+    for n, (outcome, member) in enumerate(zip(outcomes, group.members, strict=False)):
+        notes = {"metrics": dict(outcome.metrics), "diverged_at": outcome.diverged_at}
+        arrays[f"{n}/notes"] = np.array(json.dumps(notes | {"member": [member.seed, member.item]}))
+        arrays |= {f"{n}/prediction/{name}": value for name, value in outcome.predictions.items()}
+        arrays |= {f"{n}/weight/{name}": value for name, value in outcome.weights.items()}
+    save_arrays(_path(folder, group.index), arrays)
+
+
+def load(folder: Path, members: Sequence[Member], steps: int) -> Trained | None:
+    """What the groups in `folder` have trained, where that is all of `members`; else None.
+
+    Raises ConfigError, naming the file, where one cannot be read.
+    """
+    known: list[Member] = []
+    outcomes: list[Outcome] = []
+    seconds, index = 0.0, 0
+    while len(known) < len(members) and _path(folder, index).exists():
+        trained, found, spent = _load(_path(folder, index))
+        known, outcomes = known + trained, outcomes + found
+        seconds, index = seconds + spent, index + 1
+    return Trained(tuple(outcomes), seconds, steps) if known == list(members) else None
+
+
+def holds(folder: Path, group: Group) -> bool:
+    """Whether `folder` keeps the outcomes of just this group. Raises ConfigError as `load` does."""
+    path = _path(folder, group.index)
+    return path.exists() and _load(path)[0] == list(group.members[: group.real])
+
+
+def drop_from(folder: Path, index: int) -> None:
+    """Remove what `folder` keeps of the group `index` and those behind it."""
+    for path in sorted(folder.glob("finished-*.npz")):
+        if path >= _path(folder, index):
+            path.unlink(missing_ok=True)
+
+
+def _path(folder: Path, index: int) -> Path:
+    return folder / f"finished-{index:04d}.npz"
+
+
+def _load(path: Path) -> tuple[list[Member], list[Outcome], float]:
+    try:
+        arrays, _ = load_arrays(path)
+    except ValueError as error:  # names the file, and says to delete it
+        raise ConfigError(str(error)) from error
+    notes = [
+        json.loads(str(arrays[f"{n}/notes"])) for n in range(sum(key.endswith("/notes") for key in arrays))
+    ]
+    members = [
+        Member(*entry.get("member", (-1, -1))) for entry in notes
+    ]  # older files name none: they fit no group
+    return members, [_outcome(arrays, n, entry) for n, entry in enumerate(notes)], float(arrays["seconds"])
+
+
+def _outcome(arrays: Mapping[str, np.ndarray], n: int, notes: Mapping) -> Outcome:
+    def under(prefix: str) -> dict[str, np.ndarray]:
+        return {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
+
+    found = under(f"{n}/prediction/"), under(f"{n}/weight/")
+    return Outcome(notes["metrics"], *found, notes["diverged_at"])

@@ -1,0 +1,169 @@
+"""The compiled programs of a stack of runs: initialise, advance, evaluate and predict a group of members.
+
+Everything random is a pure function of the seed, the item and the step, and `advance` runs a number of
+steps that is not compiled in: however a run is cut into calls, it computes the same bits.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import rwf
+from experiments.config.compose import Configuration
+from experiments.training.members import over_members
+from experiments.training.microbatches import accumulated
+
+PyTree = Any
+NETWORK, FACTORS, SAMPLING = range(3)  # streams derived from a seed
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Functions over a group; `size` members share a leading axis in every `state` and `item`.
+
+    `states` holds one state for each run of the stack. start(seeds, shared, items) -> states;
+    advance(states, shared, items, seeds, indices, first step, count) -> states; of one run's state,
+    evaluate(state, shared, items) and predict(...) -> dicts of arrays; weight_change[n](state, seeds) -> array.
+    """
+
+    size: int
+    start: Callable
+    advance: Callable
+    evaluate: Callable
+    predict: Callable
+    weight_change: tuple[Callable, ...]
+
+
+def programs(stack: Sequence[Configuration], size: int) -> Programs:
+    """The programs that train the runs of `stack` together, in groups of `size` members, not compiled yet.
+
+    The runs differ in parameterization and optimizer alone. Each has factors and an optimizer state of its
+    own; of the composed weights, network and loss are one function, mapped over the runs. They see the same
+    batches, as they would separately. A single run is a stack of one, without that axis.
+    """
+    config = stack[0]
+    task, precision = config.task, config.trainer.precision
+    initialise, apply = rwf.functional(lambda rngs: task.network(config.model, config.embedding, rngs))
+    transformations = [run.optimizer.transformation() for run in stack]
+
+    def initial(seed: jax.Array) -> tuple[tuple[PyTree, ...], PyTree]:
+        key = jax.random.key(seed)
+        params, constants = initialise(jax.random.fold_in(key, NETWORK))
+        key = jax.random.fold_in(key, FACTORS)
+        return tuple(rwf.factorize(params, run.parameterization, key) for run in stack), constants
+
+    def losses(factors: Sequence[PyTree], constants: PyTree, batch: PyTree) -> tuple[jax.Array, list[dict]]:
+        def one(params: PyTree) -> dict[str, jax.Array]:
+            value, parts = task.loss(lambda *inputs: apply(params, constants, *inputs), batch)
+            return {"loss": value, **parts}
+
+        parts = _together(one, [rwf.compose(own) for own in factors])
+        return functools.reduce(jnp.add, [part["loss"] for part in parts]), parts
+
+    gradient = accumulated(jax.grad(losses, has_aux=True), config.trainer.microbatches)
+
+    def start(seed: jax.Array, shared: PyTree, item: PyTree) -> tuple[PyTree, ...]:
+        factors, constants = initial(seed)
+        batch = task.batch(shared, item, jax.random.key(seed), jnp.int32(0))
+        parts = jax.eval_shape(lambda: losses(factors, constants, batch)[1])
+        return tuple(
+            {
+                "factors": own,
+                "constants": constants,
+                "optimizer": transformation.init(own),
+                "sums": {name: jnp.zeros((), part.dtype) for name, part in logged.items()},
+                "diverged_at": jnp.int32(-1),
+            }
+            for own, transformation, logged in zip(factors, transformations, parts, strict=True)
+        )
+
+    def advance(states, shared, item, seed, index, first, count):
+        stream = jax.random.fold_in(jax.random.key(seed), SAMPLING)
+        stream = jax.random.fold_in(stream, index)
+
+        def one(offset: jax.Array, states: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+            step = first + offset
+            batch = task.batch(shared, item, jax.random.fold_in(stream, step), step)
+            factors = tuple(state["factors"] for state in states)
+            gradients, parts = gradient(factors, states[0]["constants"], batch)
+            each = zip(transformations, states, gradients, parts, strict=True)
+            return tuple(_updated(*own, step) for own in each)
+
+        return jax.lax.fori_loop(0, count, one, states)
+
+    def composed(state):
+        return rwf.compose(state["factors"]), state["constants"]
+
+    def evaluate(effective, shared, item):
+        return task.evaluate(lambda *inputs: apply(*effective, *inputs), shared, item)
+
+    def predict(effective, shared, item):
+        return task.predict(lambda *inputs: apply(*effective, *inputs), shared, item)
+
+    def analyse(state, shared, item):
+        def function(factors: PyTree, *inputs: Any) -> Any:
+            return apply(rwf.compose(factors), state["constants"], *inputs)
+
+        return task.analyse(function, state["factors"], shared, item)
+
+    def weight_change(n, state, seed):
+        return rwf.analysis.relative_weight_change(state["factors"], initial(seed)[0][n])
+
+    def over(function: Callable, *axes: int | None, **options: Any) -> Callable:
+        def precise(*arguments: PyTree) -> PyTree:
+            with jax.default_matmul_precision(precision):
+                return over_members(function, size, axes)(*arguments)
+
+        return jax.jit(precise, **options)
+
+    # Of the composed weights, evaluation and prediction are one program for all parameterizations,
+    # which the compilation cache keeps.
+    effective = over(composed, 0)
+    evaluated, predicted, analysed = (over(f, 0, None, 0) for f in (evaluate, predict, analyse))
+
+    def predictions(state: PyTree, shared: PyTree, items: PyTree) -> dict[str, jax.Array]:
+        arrays = predicted(effective(state), shared, items)
+        return arrays | analysed(state, shared, items) if hasattr(task, "analyse") else arrays
+
+    return Programs(
+        size,
+        start=over(start, 0, None, 0, compiler_options={"xla_backend_optimization_level": 0}),  # runs once
+        advance=over(advance, 0, None, 0, 0, 0, None, None, donate_argnums=0),
+        evaluate=lambda state, shared, items: evaluated(effective(state), shared, items),
+        predict=predictions,
+        weight_change=tuple(over(functools.partial(weight_change, n), 0, 0) for n in range(len(stack))),
+    )
+
+
+def _together(function: Callable, trees: Sequence[PyTree]) -> list[PyTree]:
+    """`function` of each of `trees`, computed as one: `vmap` over their stacked leaves."""
+    if len(trees) == 1:
+        return [function(trees[0])]
+    results = jax.vmap(function)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees))
+    return [jax.tree.map(lambda leaf, n=n: leaf[n], results) for n in range(len(trees))]
+
+
+def _updated(
+    transformation: optax.GradientTransformation,
+    state: PyTree,
+    gradients: PyTree,
+    parts: dict[str, jax.Array],
+    step: jax.Array,
+) -> PyTree:
+    """The state of one run after the step that `gradients` and the losses `parts` were taken at."""
+    updates, optimizer = transformation.update(gradients, state["optimizer"], state["factors"])
+    fresh = (state["diverged_at"] < 0) & ~jnp.isfinite(parts["loss"])
+    return {
+        "factors": optax.apply_updates(state["factors"], updates),
+        "constants": state["constants"],
+        "optimizer": optimizer,
+        "sums": jax.tree.map(jnp.add, state["sums"], parts),
+        "diverged_at": jnp.where(fresh, step, state["diverged_at"]),
+    }

@@ -1,0 +1,207 @@
+"""Studies: their runs compose, their statements about size are true, and conclusions follow from the rows."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.config.compose import check_network, configure
+from experiments.records import Cell
+from experiments.reporting.figures import style
+from experiments.reporting.figures.studies import choices
+from experiments.reporting.metrics import PARAMETERIZATIONS
+from experiments.reporting.studies import study as studies
+from experiments.reporting.studies.conclusion import conclusion
+from experiments.reporting.studies.study import Option, Study
+from experiments.reporting.studies.writer import section, write_all
+from experiments.reporting.targets import load_target
+from scripts.update_docs import BEGIN, END, PAGE
+
+OPEN = ("navier_stokes", "nerf_two_pi", "shape_normalize", "darcy_law", "depth", "text_std", "ct_scale")
+OPEN += ("rwf_log", "aa_layer", "causal_sum", "training_length", "ct_size", "nerf_size", "learning_rate")
+OPEN += ("navier_stokes_1000",)
+STUDY = Study(
+    "synthetic",
+    "A choice",
+    "Which?",
+    {"experiment": "darcy", "embedding": "none", "model": "deeponet"},
+    "relative_l2",
+    (Option("ours"), Option("theirs", ("task.law=minus",))),
+    {name: studies.Printed(value) for name, value in zip(PARAMETERIZATIONS, (20.0, 19, 18, 17), strict=True)},
+)
+
+
+def test_all_open_points_have_a_study():
+    assert sorted(OPEN) == studies.names()
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_a_study_composes_and_says_truly_what_is_smaller(name):
+    study = studies.read_study(name)
+    choice, column = study.choices[-1], "rwf"
+    cell = study.cell_of(choice, column, "quick")
+    config = configure([*cell.overrides, "profile=quick", "tracking=none"])
+    check_network(config)
+    reduced = config.root.reduced
+    assert f"{config.trainer.steps:,} steps" in reduced
+    assert study.choices[0].settings != choice.settings or choice.cell or choice.parameterizations
+    columns = {name for word in study.choices for name in word.parameterizations}
+    assert columns <= set(PARAMETERIZATIONS)
+
+
+def test_a_study_made_for_one_profile_says_so_at_another():
+    with pytest.raises(ValueError, match="made for profile=quick, not paper"):
+        load_target("study_training_length", "paper")
+
+
+def test_a_choice_that_sets_nothing_is_the_experiments_own_run_in_its_own_words():
+    study = studies.read_study("depth")
+    own, *changed = study.choices
+    cells = study.cell_of(own, "rwf", "quick"), Cell("image_natural", "rwf", "gaussian", "mlp")
+    ours, alone = (configure([*cell.overrides, "profile=quick"]) for cell in cells)
+    assert (ours.choices, ours.root.reduced) == (alone.choices, alone.root.reduced)
+    for choice in changed:
+        config = configure([*study.cell_of(choice, "rwf", "quick").overrides, "profile=quick"])
+        assert config.root.reduced == study.profiles["quick"].reduced
+
+
+def test_what_a_choice_sets_counts_before_what_its_profile_sets():
+    study = studies.read_study("navier_stokes_1000")
+    printed, _, five, throughout = study.choices[:4]
+    values = []
+    for choice in (printed, five, throughout):
+        config = configure([*study.cell_of(choice, "rwf", "quick").overrides, "profile=quick"])
+        assert config.task.reynolds == 1000.0
+        values.append([stage.value for stage in config.task.strategy.stages])
+    assert values == [[100, 500, 1000], [100, 200, 400, 700, 1000], [1000]]
+
+
+def test_sizes_of_the_cavity_study_are_those_it_states():
+    study = studies.read_study("navier_stokes")
+    cell = study.cell_of(study.choices[4], "plain", "quick")
+    config = configure([*cell.overrides, "profile=quick"])
+    assert (config.task.residual_points, config.task.reynolds, config.model.keywords["width"]) == (
+        256,
+        100.0,
+        64,
+    )
+    assert [float(config.task.strategy.parameter(100.0, step)) for step in (0, 400, 2499)] == [10, 20, 100]
+    for size in ("Re = 100", "256 collocation points", "5 x 64 network"):
+        assert size in config.root.reduced
+
+
+def test_rows_of_runs_are_found_under_their_choice_and_column(make_row):
+    study = studies.read_study("text_std")
+    own = {"experiment": "image_text"}
+    rows = [make_row("plain", **own), make_row("rwf", **own)]
+    rows.append(make_row("rwf", variant=("parameterization.std=0.01",), metrics={"psnr": (1.0, 2.0)}, **own))
+    rows.append(make_row("rwf", variant=("parameterization.std=0.5",), **own))
+    first, second = studies.table(study, "quick", rows).lines
+    assert first.entries["plain"].rows[0].id == second.entries["plain"].rows[0].id
+    assert (first.entries["rwf"].ours.mean, second.entries["rwf"].ours.mean) == (27.0, 1.5)
+    assert not studies.table(study, "paper", rows).lines[0].entries["plain"].rows
+
+
+def rows_of(make_row, values, reduced=None, **changes):
+    """A row for each choice, column and seed of the synthetic study: values[choice][column] = [by seed]."""
+    variants = {"ours": (), "theirs": ("task.law=minus",)}
+    return [
+        make_row(
+            column, seed, experiment="darcy", embedding="none", model="deeponet", variant=variants[choice],
+            items=("darcy",), metric="relative_l2", metrics={"relative_l2": (value,)}, reduced=reduced,
+            **{"id": f"{choice}-{column}", **changes},
+        )
+        for choice, columns in values.items()
+        for column, numbers in columns.items()
+        for seed, value in enumerate(numbers)
+    ]  # fmt: skip
+
+
+PLAIN, RWF = [0.20, 0.22, 0.21], [0.10, 0.11, 0.105]
+OTHER = {"aa": [0.2] * 3, "wn": [0.2] * 3}
+VALUES = {
+    "ours": {"plain": PLAIN, "rwf": RWF, **OTHER},
+    "theirs": {"plain": [0.40, 0.46, 0.42], "rwf": [0.19, 0.25, 0.20], **OTHER},
+}
+
+
+def test_the_conclusion_is_that_of_a_calculation_by_hand(make_row):
+    table = studies.table(STUDY, "quick", rows_of(make_row, VALUES))
+    head, compared, claims, nearest = conclusion(STUDY, table)
+    assert head == "**The choice changes the numbers: “theirs” against “ours”.**"
+    logs = np.log(VALUES["theirs"]["plain"]) - np.log(PLAIN)
+    half = stats.t.ppf(0.975, 2) * np.std(logs, ddof=1) / math.sqrt(3)
+    low, high = np.exp(np.mean(logs) - half), np.exp(np.mean(logs) + half)
+    assert low > 1
+    assert f"Plain ×{np.exp(np.mean(logs)):.2f} error [{low:.2f}, {high:.2f}] (worse)" in compared
+    ours = np.log(RWF) - np.log(PLAIN)
+    theirs = np.log(VALUES["theirs"]["rwf"]) - np.log(VALUES["theirs"]["plain"])
+    both = theirs - ours
+    assert abs(np.mean(both)) < stats.t.ppf(0.975, 2) * np.std(both, ddof=1) / math.sqrt(3)
+    assert compared.endswith("the advantage is not told apart.")
+    assert f"×{np.exp(np.mean(ours)):.2f} error" in compared
+    assert claims == "That RWF is better than Plain holds with “ours” and “theirs” (n = 3 seeds)."
+    assert nearest == "Nearest the paper's Plain, 20.00 %, is “ours” with 21.00 %."
+
+
+def test_an_advantage_that_shrinks_in_each_seed_is_called_smaller(make_row):
+    values = {**VALUES, "theirs": {"plain": PLAIN, "rwf": [0.19, 0.21, 0.20], **OTHER}}
+    table = studies.table(STUDY, "quick", rows_of(make_row, values))
+    assert "the advantage is smaller" in conclusion(STUDY, table)[1]
+
+
+def test_one_unit_decides_nothing(make_row):
+    values = {choice: {name: [v[0]] for name, v in columns.items()} for choice, columns in VALUES.items()}
+    table = studies.table(STUDY, "quick", rows_of(make_row, values, reduced="tiny"))
+    head, compared, claims, nearest = conclusion(STUDY, table)
+    assert head == "**Undecided: nothing tells another choice from “ours” (n = 1 seed).**"
+    assert "Plain ×2.00 error (undecided)" in compared and "not told apart" in compared
+    assert claims == "That RWF is better than Plain is undecided with “ours” and “theirs” (n = 1 seed)."
+    assert nearest.endswith("as the runs are smaller than the paper's, that decides nothing.")
+
+
+def test_each_choice_says_how_many_seeds_it_has_where_they_differ(make_row):
+    theirs = {name: numbers[:2] for name, numbers in VALUES["theirs"].items()}
+    table = studies.table(STUDY, "quick", rows_of(make_row, {**VALUES, "theirs": theirs}))
+    claims = conclusion(STUDY, table)[2]
+    assert "“ours” (n = 3 seeds)" in claims and "“theirs” (n = 2 seeds)" in claims
+
+
+def test_missing_runs_are_pending(make_row):
+    table = studies.table(STUDY, "quick", rows_of(make_row, {"ours": VALUES["ours"]}))
+    assert conclusion(STUDY, table) == ["Pending: its runs are not there yet."]
+    text = section(STUDY, "quick", table)
+    assert "Pending" in text and "results/" not in text
+
+
+def test_the_figure_has_a_point_for_each_choice_and_column(make_row):
+    table = studies.table(STUDY, "quick", rows_of(make_row, VALUES))
+    with style.look():
+        figure = choices(table)
+    (axes,) = figure.axes
+    means = sorted(float(bar.lines[0].get_ydata()[0]) for bar in axes.containers)
+    expected = sorted(100 * np.mean(numbers) for columns in VALUES.values() for numbers in columns.values())
+    np.testing.assert_allclose(means, expected)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["ours", "theirs"]
+    plt.close(figure)
+
+
+def test_a_study_is_a_target_and_writes_its_files(tmp_path, make_row):
+    table = studies.table(STUDY, "quick", rows_of(make_row, VALUES))
+    paths = write_all(STUDY, table, tmp_path)
+    assert sorted(path.suffix for path in paths) == [".csv", ".md", ".pdf", ".png", ".tex"]
+    text = paths[0].read_text()
+    assert text.startswith("**Study synthetic: A choice.**") and "holds with" in text
+    target = load_target("study_aa_layer")
+    assert len(target.cells) == 5  # four columns, and another AA
+    with pytest.raises(ValueError, match="no study named 'tea': known are aa_layer, causal_sum"):
+        load_target("study_tea")
+
+
+def test_the_page_has_the_marks_that_the_command_writes_between():
+    text = PAGE.read_text()
+    assert text.count(BEGIN) == text.count(END) == 1
+    for name in OPEN:
+        assert f"### {studies.read_study(name).title}\n" in text

@@ -1,0 +1,154 @@
+"""The training loop against a plain optax loop; divergence, microbatches, history, and independence of calls."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import rwf
+from experiments.config.compose import ConfigError, configure
+from experiments.running.run import identity, run
+from experiments.task import Data
+from experiments.training.loop import Trainer, _next_call, read_history, train
+from experiments.training.step import FACTORS, NETWORK
+
+WORDS = ["experiment=image_natural", "profile=smoke", "tracking=none", "model.width=8"]
+
+
+def smoke(tmp_path, *words):
+    return configure([*WORDS, f"runs={tmp_path}", "execution.compilation_cache=false", *words])
+
+
+def silent(_):
+    pass
+
+
+def test_training_is_adam_on_the_factors_of_the_composed_network(tmp_path):
+    config = smoke(tmp_path, "parameterization=rwf", "trainer.steps=5", "task.images=1")
+    data = config.task.items()
+    trained = train(config, data, tmp_path, silent)
+    initialise, apply = rwf.functional(lambda rngs: config.task.network(config.model, config.embedding, rngs))
+    key = jax.random.key(0)
+    params, constants = initialise(jax.random.fold_in(key, NETWORK))
+    factors = rwf.factorize(params, rwf.RWF(2.0, 0.01), jax.random.fold_in(key, FACTORS))
+    adam = optax.adam(optax.linear_schedule(0.0, 1e-3, 5))
+    state = adam.init(factors)
+    points, colours = data.shared["points"], data.items["colours"][0]
+
+    def loss(factors):
+        output = jax.nn.sigmoid(apply(rwf.compose(factors), constants, points))
+        return 0.5 * jnp.mean((output - colours) ** 2)
+
+    gradient = jax.jit(jax.grad(loss))
+    for _ in range(5):
+        updates, state = adam.update(gradient(factors), state)
+        factors = optax.apply_updates(factors, updates)
+    full = config.task.evaluate(
+        lambda x: apply(rwf.compose(factors), constants, x), data.shared, {"image": data.items["image"][0]}
+    )
+    np.testing.assert_allclose(trained.outcomes[0].metrics["psnr"], full["psnr"], rtol=1e-5)
+
+
+def test_a_diverged_member_is_recorded_and_the_others_go_on(tmp_path):
+    config = smoke(tmp_path, "parameterization=plain")
+
+    @dataclasses.dataclass(frozen=True)
+    class Poisoned(type(config.task)):
+        def items(self):
+            data = super().items()
+            colours = data.items["colours"].copy()
+            colours[0] = np.nan
+            return Data({**data.items, "colours": colours}, data.names, data.shared)
+
+    task = Poisoned(**{f.name: getattr(config.task, f.name) for f in dataclasses.fields(config.task)})
+    (row,) = run(dataclasses.replace(config, task=task), silent)
+    assert row.status == "diverged"
+    assert row.metrics["psnr"][0] is None and row.metrics["psnr"][1] > 5
+    entries = list(read_history(next(tmp_path.glob("*/*/"))))
+    assert entries[0]["loss"] is None and entries[-1]["loss"] < 1
+
+
+def test_microbatches_give_the_gradient_of_the_whole_batch(tmp_path):
+    outcomes = []
+    for pieces in (1, 4):
+        words = ("parameterization=rwf", "task.images=1", f"trainer.microbatches={pieces}")
+        config = smoke(tmp_path / str(pieces), *words)
+        outcomes.append(train(config, config.task.items(), tmp_path / str(pieces), silent).outcomes[0])
+    np.testing.assert_allclose(outcomes[0].metrics["psnr"], outcomes[1].metrics["psnr"], rtol=1e-4)
+
+
+def test_microbatches_that_do_not_divide_the_batch_are_refused(tmp_path):
+    config = smoke(tmp_path, "parameterization=plain", "trainer.microbatches=7")
+    with pytest.raises(ConfigError, match="microbatches=7 does not divide a batch of 256"):
+        run(config, silent)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [("experiment=ct_shepp",), ("experiment=advection_causal",)])
+def test_losses_that_are_no_mean_over_parts_take_no_microbatches(tmp_path, words):
+    config = configure(
+        [*words, "profile=smoke", "tracking=none", f"runs={tmp_path}", "trainer.microbatches=2"]
+    )
+    with pytest.raises(ConfigError, match="no mean over parts of a batch"):
+        run(config, silent)
+
+
+def test_the_result_does_not_depend_on_how_the_steps_are_cut_into_calls(tmp_path):
+    results = []
+    for seconds in ("10", "0.000001"):
+        folder = tmp_path / seconds
+        config = smoke(folder, "parameterization=wn", f"execution.progress_seconds={seconds}")
+        results.append(train(config, config.task.items(), folder, silent))
+    for left, right in zip(results[0].outcomes, results[1].outcomes, strict=True):
+        assert left.metrics == right.metrics
+        assert left.predictions["prediction"].tobytes() == right.predictions["prediction"].tobytes()
+
+
+def test_calls_never_pass_a_record():
+    step = 0
+    for _ in range(1000):
+        count = _next_call(step, 95, 10, 1e6, 1.0)
+        assert count >= 1 and (step // 10) == (step + count - 1) // 10
+        step += count
+        if step == 95:
+            return
+    raise AssertionError("the end was not reached")
+
+
+def test_history_has_the_learning_rate_loss_metrics_and_weight_change(tmp_path):
+    words = ("trainer.evaluate_every=10", "trainer.weight_change=true", "task.images=1")
+    config = smoke(tmp_path, "parameterization=rwf", *words)
+    train(config, config.task.items(), tmp_path, silent)
+    entries = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in entries] == [0, 10, 20]
+    assert entries[0]["weight_change"] == pytest.approx(0, abs=1e-6) and entries[-1]["weight_change"] > 1e-4
+    assert entries[-1]["learning_rate"] == pytest.approx(1e-3)
+    assert entries[-1]["psnr"] > entries[0]["psnr"]
+
+
+def test_rows_carry_what_a_reader_needs(tmp_path):
+    config = smoke(tmp_path, "parameterization=rwf", "seed=3")
+    (row,) = run(config, silent)
+    assert (row.seed, row.steps, row.profile, row.metric) == (3, 20, "smoke", "psnr")
+    assert "16 x 16" in row.reduced and row.stand_in == "DIV2K crops"
+    assert row.variant == ("model.width=8",) and len(row.metrics["psnr"]) == 2
+    assert row.precision == "float32" and row.packages["jax"] == jax.__version__ and row.device == "cpu"
+    assert row.id.startswith("rwf-gaussian-mlp-smoke-s3-") and row.seconds > 0
+    assert row.id == identity(config, config.task.source())
+
+
+def test_different_settings_data_or_seeds_never_share_an_identity(tmp_path):
+    ids = set()
+    for words in ([], ["seed=1"], ["seeds=2"], ["trainer.steps=21"], ["task.images=1"], ["model.width=9"]):
+        config = smoke(tmp_path, "parameterization=plain", *words)
+        ids.add(identity(config, config.task.source()))
+    assert len(ids) == 6
+
+
+def test_evaluation_must_fall_on_records():
+    with pytest.raises(ValueError, match="multiple of record_every"):
+        Trainer(steps=10, record_every=3, evaluate_every=4)
