@@ -18,10 +18,10 @@ class DeepONet(nnx.Module):
     """G(a)(y) = sum over q of branch_q(a) trunk_q(y), without an output bias (Lu et al. 2021).
 
     `sensors` is the number of values that describe an input function, `in_features` the number of
-    coordinates of a point. Branch and trunk have `depth` weight matrices each, the last one linear, all
-    of `width` neurons, as in the code of Wang, Wang and Perdikaris (2021). `branch(out_features=width,
-    rngs=rngs)` makes another branch, for example `partial(CNN, size=64)`, and then `sensors` is not used.
-    `embedding` is in front of the trunk.
+    coordinates of a point. Branch and trunk have `depth` hidden layers each and a linear one after them, all
+    of `width` neurons (equations 2.1-2.2 of the paper count so, and so does `MLP`). `branch(out_features=width,
+    rngs=rngs)` makes another branch, for example `partial(CNN, size=64)`, and then `sensors` is not used
+    and `depth` is the trunk's. `embedding` is in front of the trunk.
 
     Called as `network(a, y)`. Leading axes broadcast: input functions a of shape (F, 1, sensors) with
     points y of shape (P, in_features), shared by all functions, or (F, P, in_features), give (F, P);
@@ -41,9 +41,8 @@ class DeepONet(nnx.Module):
         embedding: Embedding | None = None,
         rngs: nnx.Rngs,
     ):
-        check_positive(sensors=sensors, in_features=in_features, width=width)
-        check_depth(depth)
-        sizes = {"depth": depth - 1, "width": width, "activation": activation}
+        check_positive(sensors=sensors, in_features=in_features, depth=depth, width=width)
+        sizes = {"depth": depth, "width": width, "activation": activation}
         branch = partial(MLP, sensors, **sizes) if branch is None else branch
         self.branch = branch(out_features=width, rngs=rngs)
         self.trunk = MLP(in_features, width, **sizes, embedding=embedding, rngs=rngs)
@@ -57,11 +56,3 @@ def inner_product(branch: Array, trunk: Array | Jet) -> Array | Jet:
     if trunk.ndim == 2 and branch.ndim >= 2 and branch.shape[-2] == 1:
         return jets.linear(lambda stream: branch[..., 0, :] @ stream.T, trunk)
     return (branch * trunk).sum(-1)
-
-
-def check_depth(depth: int) -> None:
-    """Raise ValueError for fewer than two weight matrices."""
-    if not isinstance(depth, int) or depth < 2:
-        raise ValueError(
-            f"depth counts the weight matrices of a sub-net, the linear last one included: {depth} < 2"
-        )

@@ -8,17 +8,16 @@ from flax import nnx
 
 from rwf.jets import Jet
 from rwf.layers import Dense, Embedding, activation_function, build_embedding, check_positive
-from rwf.models.deeponet import check_depth
 from rwf.typing import Activation, Array, Coordinates, InputFunction
 
 
 class ModifiedDeepONet(nnx.Module):
     """G(a)(y) = sum over q of branch_q trunk_q, where a and y reach every hidden layer of both sub-nets.
 
-    With encoders U = act(a W_u + b_u) and V = act(y W_v + b_v), each hidden layer of branch and trunk
-    computes Z = act(H W + b) and passes on Z U + (1 - Z) V; the last of the `depth` weight matrices of
-    a sub-net is linear, and there is no output bias. After the code of Wang, Wang and Perdikaris (2022);
-    the paper's equations L.14-L.20 write an activation on the last layer too.
+    With encoders U = act(a W_u + b_u) and V = act(y W_v + b_v), each of the `depth` hidden layers of branch
+    and trunk computes Z = act(H W + b) and passes on Z U + (1 - Z) V; a linear layer follows in both, and
+    there is no output bias. After the code of Wang, Wang and Perdikaris (2022); the paper's equations
+    L.14-L.20 write an activation on the last layer too.
 
     Called as `network(a, y)` like `DeepONet`: (F, 1, sensors) with (P, in_features) or
     (F, P, in_features) gives (F, P). What depends on the function alone, or on shared points alone, is
@@ -36,15 +35,14 @@ class ModifiedDeepONet(nnx.Module):
         embedding: Embedding | None = None,
         rngs: nnx.Rngs,
     ):
-        check_positive(sensors=sensors, in_features=in_features, width=width)
-        check_depth(depth)
+        check_positive(sensors=sensors, in_features=in_features, depth=depth, width=width)
         self.embedding, features = build_embedding(embedding, in_features, rngs)
         activation_function(activation)  # an unknown name is an error here, not at the first call
         self.activation = activation
         self.encoder_u = Dense(sensors, width, rngs=rngs)
         self.encoder_v = Dense(features, width, rngs=rngs)
-        self.branch = _dense_layers([sensors, *[width] * depth], rngs)
-        self.trunk = _dense_layers([features, *[width] * depth], rngs)
+        self.branch = _dense_layers([sensors, *[width] * (depth + 1)], rngs)
+        self.trunk = _dense_layers([features, *[width] * (depth + 1)], rngs)
 
     def __call__(self, a: InputFunction, y: Coordinates | Jet) -> Array | Jet:
         activate = activation_function(self.activation)

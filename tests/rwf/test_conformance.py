@@ -79,15 +79,15 @@ ARCHITECTURES = {
         points,
         ((3, 5), (3, 5), (3, 5), (5, 5), (5, 3)),
     ),
-    "deeponet": Architecture(partial(DeepONet, 6, 2, depth=3, width=5), functions_and_points(6), deeponet),
+    "deeponet": Architecture(partial(DeepONet, 6, 2, depth=2, width=5), functions_and_points(6), deeponet),
     "deeponet-cnn": Architecture(
-        partial(DeepONet, 64, 2, depth=3, width=5, branch=small_cnn),
+        partial(DeepONet, 64, 2, depth=2, width=5, branch=small_cnn),
         functions_and_points(8, 8),
         ((16, 5), (2, 5), (5, 5), (5, 5)),
         others=(4 * 2 + 2) + (4 * 2 * 4 + 4),
     ),
     "modified_deeponet": Architecture(
-        partial(ModifiedDeepONet, 6, 2, depth=3, width=5, embedding=periodic), functions_and_points(6), gated
+        partial(ModifiedDeepONet, 6, 2, depth=2, width=5, embedding=periodic), functions_and_points(6), gated
     ),
 }
 

@@ -65,18 +65,30 @@ def test_dense_layers_start_glorot_normal_with_zero_bias():
 
 
 def test_deeponet_is_a_dot_product_under_every_broadcast():
-    network = DeepONet(7, 2, depth=3, width=5, rngs=nnx.Rngs(0))
+    network = DeepONet(7, 2, depth=2, width=5, rngs=nnx.Rngs(0))
     branch, trunk = np.asarray(network.branch(A[:, 0])), np.asarray(network.trunk(X))
     expected = branch @ trunk.T
     close(network(A, X), expected)
     close(network(A, np.broadcast_to(X, (3, 4, 2))), expected)
     close(network(A[:, 0], X[:3]), np.diagonal(expected[:, :3]))
     close(network(A[1, 0], X), expected[1])
-    assert [layer.kernel[...].shape for layer in network.branch.layers] == [(7, 5), (5, 5), (5, 5)]
+
+
+@pytest.mark.parametrize("architecture", [DeepONet, ModifiedDeepONet])
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_depth_counts_the_hidden_layers_of_both_sub_nets_as_an_mlp_does(architecture, depth):
+    """Equations 2.1-2.2 of the paper: `depth` hidden layers, then a linear one."""
+    network = architecture(7, 2, depth=depth, width=5, rngs=nnx.Rngs(0))
+    reference = MLP(7, 5, depth=depth, width=5, rngs=nnx.Rngs(0))
+    for sub_net, features in ((network.branch, 7), (network.trunk, 2)):
+        layers = getattr(sub_net, "layers", sub_net)
+        shapes = [layer.kernel[...].shape for layer in layers]
+        assert shapes == [(features, 5), *[(5, 5)] * depth]
+        assert len(layers) == len(reference.layers)
 
 
 def test_modified_deeponet_is_its_formula():
-    network = ModifiedDeepONet(7, 2, depth=3, width=5, rngs=nnx.Rngs(0))
+    network = ModifiedDeepONet(7, 2, depth=2, width=5, rngs=nnx.Rngs(0))
     a, y = np.broadcast_to(A, (3, 4, 7)), np.broadcast_to(X, (3, 4, 2))
     u, v = np.tanh(dense(network.encoder_u, a)), np.tanh(dense(network.encoder_v, y))
     for_each = []
@@ -133,8 +145,9 @@ def test_arguments_that_make_no_network():
         MLP(2, 1, depth=0, width=4, rngs=rngs)
     with pytest.raises(ValueError, match="omega_0 must be positive"):
         SIREN(2, 1, depth=1, width=4, omega_0=0.0, rngs=rngs)
-    with pytest.raises(ValueError, match="counts the weight matrices"):
-        DeepONet(7, 2, depth=1, width=4, rngs=rngs)
+    for architecture in (DeepONet, ModifiedDeepONet):
+        with pytest.raises(ValueError, match="depth must be a positive integer, not 0"):
+            architecture(7, 2, depth=0, width=4, rngs=rngs)
     with pytest.raises(ValueError, match="cannot be halved"):
         CNN(12, 4, channels=(2, 2, 2), rngs=rngs)
     with pytest.raises(ValueError, match=r"must end in \(4, 4\)"):

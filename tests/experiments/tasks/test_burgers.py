@@ -178,7 +178,8 @@ def test_the_task_of_the_paper():
     init, _ = rwf.functional(lambda rngs: task.network(config.model, config.embedding, rngs))
     params, _ = jax.eval_shape(init, jax.random.key(0))
     shapes = [leaf.shape for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
-    assert sorted(shapes) == sorted([*[(100, 128), (3, 128)] * 2, *[(128, 128)] * 8])
+    hidden_and_linear = [(128, 128)] * 5  # of each sub-net, past the first of its 5 hidden layers
+    assert sorted(shapes) == sorted([*[(100, 128), (3, 128)] * 2, *hidden_and_linear * 2])
 
 
 @pytest.mark.parametrize(

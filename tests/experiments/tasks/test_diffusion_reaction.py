@@ -32,7 +32,9 @@ def test_the_task_of_the_paper():
     init, _ = rwf.functional(lambda rngs: task.network(config.model, config.embedding, rngs))
     params, _ = jax.eval_shape(init, jax.random.key(0))
     shapes = [leaf.shape for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
-    assert sorted(shapes) == sorted([(100, 64), (2, 64), *[(64, 64)] * 8])
+    assert sorted(shapes) == sorted(
+        [(100, 64), (2, 64), *[(64, 64)] * 10]
+    )  # 5 hidden layers and a linear one
     assert (config.optimizer.decay_steps, config.optimizer.decay_rate) == (1000, 0.9)
     assert config.trainer.steps == 50_000
 

@@ -66,7 +66,6 @@ def test_only_explained_differences_stand_in_the_configs(tables):
         if cell.note
     ]
     assert differences == [
-        ("table_2", "Darcy", "Depth"),
         ("table_3", "Burgers", "Decay steps"),
         ("table_3", "Burgers", "Iterations"),
     ]
