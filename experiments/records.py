@@ -23,9 +23,6 @@ from filelock import FileLock
 
 from experiments.files import finite, write_text
 
-PROTOCOL = 1
-"""Version of the protocols' meaning. Raise it with any change after which older numbers no longer compare."""
-
 STATUSES = ("finished", "diverged")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
@@ -75,6 +72,7 @@ def _canonical(setting: str) -> str:
 class Row:
     """One run: its cell, seed, profile and data, one value per item for each metric, and its provenance.
 
+    `protocol` is the experiment's version when the run was made (`experiments.config.protocols`).
     `metrics` has one entry per name, each with one value per item, None where that item diverged.
     `metric` names the entry that tables read. `seconds` is wall-clock time of the training, for runs trained
     in one program an equal share of it; `iterations_per_second` is the speed of one member, None where one

@@ -17,8 +17,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from experiments.config.compose import ConfigError, Configuration, configure
+from experiments.config.protocols import protocol_of
 from experiments.files import choices_checksum
-from experiments.records import PROTOCOL, Row
+from experiments.records import Row
 from experiments.reporting.metrics import METRICS
 from experiments.running.multirun import override_words
 from experiments.running.search_space import check_space, load_space, suggested
@@ -84,7 +85,7 @@ def _direction(metric: str) -> str:
 
 def _study_file(space: str, config: Configuration, values: Any) -> Path:
     """A file for each thing to search, so that two of them are never one study."""
-    facts = {"choices": config.choices, "space": values, "protocol": PROTOCOL}
+    facts = {"choices": config.choices, "space": values, "protocol": protocol_of(config.experiment)}
     name = f"{Path(space).stem}-{config.experiment}-{config.profile}-{choices_checksum(facts)[:10]}"
     return Path(config.root.runs) / "studies" / f"{name}.log"
 

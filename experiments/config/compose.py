@@ -48,7 +48,9 @@ class Root:
     reduced: str | None = None  # what is smaller than in the paper, in words; null: nothing is
     profile: dict = field(default_factory=dict)
     protocol: dict = field(default_factory=dict)  # values that the chosen embedding, model or RWF reads
-    about: dict = field(default_factory=dict)  # title, table and cell of the paper, expected cost
+    about: dict = field(
+        default_factory=dict
+    )  # title; protocol, the version of it (experiments.config.protocols)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.records import PROTOCOL, Cell, Row, newest_per_seed
+from experiments.config.protocols import protocol_of
+from experiments.records import Cell, Row, newest_per_seed
 from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.statistics import Values
 from experiments.reporting.tables.specs import Line
@@ -41,7 +42,7 @@ def best_source(
     """The rows of `cells` from one source; cells without rows there are left out.
 
     Rows are grouped by what must not be mixed: profile, its reduction, data, precision, protocol (and
-    the device, for timings). Preferred is a group of the current protocol, then one that has all of
+    the device, for timings). Preferred is a group of the experiment's current protocol, then one that has all of
     `cells`, then the profile (paper before quick before smoke), then real data before a stand-in, then
     the group with more of the cells, then the newest. All seeds of that group are used, of each the
     newest row. `metric`: only rows that have it; without it, any.
@@ -74,7 +75,7 @@ def _rank(group: Mapping[Cell, Sequence[Row]], cells: set[Cell]) -> tuple:
     present = len(cells & group.keys())
     profile = PROFILES.index(row.profile) if row.profile in PROFILES else len(PROFILES)
     newest = max(row.date for rows in group.values() for row in rows)
-    current = row.protocol == PROTOCOL
+    current = row.protocol == protocol_of(row.experiment)
     return (current, present == len(cells), -profile, row.stand_in is None, present, newest)
 
 

@@ -20,8 +20,9 @@ import yaml
 from filelock import FileLock, Timeout
 
 from experiments.config.compose import ConfigError, Configuration, check_network
+from experiments.config.protocols import protocol_of
 from experiments.files import cache_folder, choices_checksum, save_arrays, write_json, write_text
-from experiments.records import PROTOCOL, Row, provenance, read_result
+from experiments.records import Row, provenance, read_result
 from experiments.running import stacks as stack
 from experiments.task import Data, Source
 from experiments.training import members, microbatches
@@ -31,8 +32,9 @@ from experiments.training.tracking import Tracker
 
 
 def identity(config: Configuration, source: Source) -> str:
-    """The run's id: its choices in words, then a hash of the choices, the data and the protocol version."""
-    facts = {"choices": config.choices, "data": source.checksum, "protocol": PROTOCOL}
+    """The run's id: its choices in words, then a hash of the choices, the data and the protocol's version."""
+    version = protocol_of(config.experiment)
+    facts = {"choices": config.choices, "data": source.checksum, "protocol": version}
     digest = choices_checksum(facts)[:10]
     seeds = f"s{config.root.seed}" + (f"x{config.root.seeds}" if config.root.seeds > 1 else "")
     names = (config.parameterization_name, config.embedding_name, config.model_name)
@@ -187,7 +189,7 @@ def rows_of(
         rows.append(
             Row(
                 id=run_id,
-                protocol=PROTOCOL,
+                protocol=protocol_of(config.experiment),
                 experiment=config.experiment,
                 parameterization=config.parameterization_name,
                 embedding=config.embedding_name,

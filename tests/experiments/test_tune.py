@@ -10,7 +10,7 @@ import pytest
 
 from experiments import tune
 from experiments.config.compose import ConfigError
-from experiments.records import PROTOCOL, Row, read_runs
+from experiments.records import Row, read_runs
 from experiments.running import run as runs
 from experiments.running.search_space import check_space, load_space
 
@@ -22,7 +22,7 @@ optuna = pytest.importorskip("optuna", reason="the extra tune is not installed")
 def row_with(values) -> Row:
     """A row of which only the values matter."""
     fields = {field.name: "" for field in dataclasses.fields(Row)}
-    fields |= {"protocol": PROTOCOL, "seed": 0, "steps": 1, "variant": (), "items": tuple(map(str, values))}
+    fields |= {"protocol": 1, "seed": 0, "steps": 1, "variant": (), "items": tuple(map(str, values))}
     fields |= {"metric": "relative_l2", "metrics": {"relative_l2": values}, "status": "finished"}
     return Row(**{**fields, "data": {"name": "", "checksum": "", "stand_in": None}})
 

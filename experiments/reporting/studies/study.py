@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from experiments.config.compose import CONFIGS, configure
+from experiments.config.protocols import protocol_of
 from experiments.records import Cell, Row
 from experiments.reporting.metrics import PARAMETERIZATIONS, metric_named
 from experiments.reporting.selection import PROFILES
@@ -148,17 +149,25 @@ def _printed(content: Mapping[str, Any] | None) -> dict[str, Printed]:
 
 
 def table(study: Study, profile: str, rows: Iterable[Row]) -> tables.Table:
-    """The table of a study: a line for each choice, with the numbers of the rows of one profile."""
+    """The table of a study: a line for each choice, with the numbers of the rows of one profile.
+
+    Rows of another version of the experiment's protocol are left out: their settings differ from defaults that
+    are no longer the experiment's, so that they would stand beside a wrong choice.
+    """
     places = study.places(profile)
     lines, found = [], []
     for row in rows:
-        for choice, column in places.get(row.cell, ()) if row.profile == profile else ():
+        for choice, column in places.get(row.cell, ()) if _counts(row, profile) else ():
             found.append(dataclasses.replace(row, parameterization=column, variant=_variant(choice)))
     for choice in study.choices:
         cell = {**study.cell, **choice.cell, "variant": _variant(choice)}
         paper = study.paper if choice.paper is None else choice.paper
         lines.append(Line(choice.label, cell, study.metric, paper))
     return tables.build(TableSpec(f"study_{study.name}", study.title, study.question, tuple(lines)), found)
+
+
+def _counts(row: Row, profile: str) -> bool:
+    return row.profile == profile and row.protocol == protocol_of(row.experiment)
 
 
 def _variant(choice: Option) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from experiments.records import PROTOCOL, Row
+from experiments.config.protocols import protocol_of
+from experiments.records import Row
 from experiments.reporting import selection
 from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, Metric, column_label, metric_named
 from experiments.reporting.statistics import (
@@ -227,8 +228,9 @@ def _marks(
 def source_marks(row: Row) -> list[Mark]:
     """Marks for what makes a row differ from the paper's setting: its protocol, profile and data."""
     marks = []
-    if row.protocol != PROTOCOL:
-        marks.append(Mark("stale", f"made under protocol {row.protocol}, now {PROTOCOL}; run again"))
+    current = protocol_of(row.experiment)
+    if row.protocol != current:
+        marks.append(Mark("stale", f"made under protocol {row.protocol}, now {current}; run again"))
     if row.reduced:
         marks.append(Mark("reduced", f"profile {row.profile}: {row.reduced}"))
     if row.stand_in:

@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 
+from experiments.config.protocols import protocol_of
 from experiments.files import finite, save_arrays
-from experiments.records import PROTOCOL, Row
+from experiments.records import Row
 
 
 def _make_row(parameterization="plain", seed=0, **changes) -> Row:
     """A row of the Natural images with Gaussian features, two items, unless told otherwise."""
     values = {
-        "protocol": PROTOCOL,
+        "protocol": protocol_of(changes.get("experiment", "image_natural")),
         "experiment": "image_natural",
         "parameterization": parameterization,
         "embedding": "gaussian",
