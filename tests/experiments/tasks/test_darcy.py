@@ -1,5 +1,7 @@
 """The Darcy task: pairs, errors, one trunk evaluation for all functions, clear messages."""
 
+import statistics
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import rwf
 from experiments.config.compose import ConfigError, check_network, configure
 from experiments.solvers import darcy as solver
+from experiments.tasks.darcy import node_statistics
 
 SMOKE = ["experiment=darcy", "profile=smoke", "tracking=none"]
 
@@ -48,7 +51,77 @@ def test_a_batch_pairs_different_coefficients_with_their_solutions(setting):
     config, data = setting
     batch = config.task.batch(data.shared, {}, jax.random.key(0), jnp.int32(0))
     assert len(np.unique(np.asarray(batch["coefficient"]).reshape(4, -1), axis=0)) == 4
-    np.testing.assert_allclose(batch["u"], solver.solve(np.asarray(batch["coefficient"])), atol=1e-6)
+    pressure = data.shared["mean"] + data.shared["std"] * batch["target"]
+    np.testing.assert_allclose(pressure, solver.solve(np.asarray(batch["coefficient"])), atol=1e-6)
+
+
+def by_hand(task):
+    """Mean and standard deviation at each node of the task's training functions, by a loop in double precision."""
+    scale = solver.length_scale_of(task.law)
+    a = solver.coefficients(task.functions, task.data_seed, "train", length_scale=scale, points=task.points)
+    u = solver.solve(a)
+    mean, std = np.zeros(u.shape[1:]), np.zeros(u.shape[1:])
+    for node in np.ndindex(mean.shape):
+        values = [float(field[node]) for field in u]
+        mean[node], std[node] = statistics.fmean(values), statistics.pstdev(values)
+    return a, u, mean, std
+
+
+def test_the_network_learns_the_solution_standardised_at_each_node(setting):
+    config, data = setting
+    task = config.task
+    assert task.standardize and task.log_input and task.law == "natural"
+    a, u, mean, std = by_hand(task)
+    np.testing.assert_allclose(data.shared["mean"], mean, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(data.shared["std"], std, rtol=1e-4, atol=1e-9)
+    batch = task.batch(data.shared, {}, jax.random.key(0), jnp.int32(0))
+    inside = np.zeros((16, 16), bool)
+    inside[1:-1, 1:-1] = True
+    for coefficient, target, learned in zip(
+        *(batch[k] for k in ("coefficient", "target", "learned")), strict=True
+    ):
+        number = int(np.argmin(np.abs(a - np.asarray(coefficient)).sum((1, 2))))
+        np.testing.assert_array_equal(learned, inside)
+        expected = (u[number] - mean)[inside] / std[inside]
+        np.testing.assert_allclose(target[inside], expected, rtol=1e-3, atol=1e-3)
+        assert not np.asarray(target)[~inside].any()
+
+
+def test_a_network_of_the_standardised_solutions_has_no_error_and_is_exact_on_the_boundary(setting):
+    """Predictions and errors are in u: what the network says on the boundary, where u is known, is of no effect."""
+    config, data = setting
+    test, edge = data.shared["test"], np.ones((16, 16), bool)
+    edge[1:-1, 1:-1] = False
+    safe = np.where(edge, 1, data.shared["std"])
+    answers = (test["u"] - data.shared["mean"]) / safe + 7.0 * edge
+
+    def network(a, y):
+        asked = np.argmin(
+            np.abs(np.log(test["coefficient"])[:, None] - np.asarray(a)[:, 0]).sum((2, 3)), axis=0
+        )
+        return jnp.asarray(answers[asked].reshape(len(a), -1))
+
+    assert float(config.task.evaluate(network, data.shared, {})["relative_l2"]) < 1e-6
+    shown = config.task.predict(network, data.shared, {})
+    np.testing.assert_allclose(shown["prediction"], shown["truth"], atol=1e-6)
+    assert not np.asarray(shown["prediction"])[:, edge].any()
+
+
+def test_without_standardisation_the_network_learns_u_itself_on_all_nodes(setting):
+    _, data = setting
+    task = configure([*SMOKE, "task.standardize=false"]).task
+    raw = task.items()
+    np.testing.assert_array_equal(raw.shared["train"]["u"], data.shared["train"]["u"])
+    batch = task.batch(raw.shared, {}, jax.random.key(0), jnp.int32(0))
+    np.testing.assert_allclose(batch["target"], solver.solve(np.asarray(batch["coefficient"])), atol=1e-6)
+    loss, _ = task.loss(lambda a, y: jnp.zeros((len(a), len(y))), batch)
+    assert float(loss) == pytest.approx(float(np.mean(np.asarray(batch["target"]) ** 2)), rel=1e-6)
+
+
+def test_values_on_which_all_functions_agree_have_no_spread():
+    mean, std = node_statistics(np.full((7, 2, 2), 0.1, np.float32))
+    np.testing.assert_allclose(mean, 0.1, rtol=1e-6)
+    assert not std.any()
 
 
 def test_the_loss_and_errors_are_those_of_a_loop(setting):
@@ -59,16 +132,20 @@ def test_the_loss_and_errors_are_those_of_a_loop(setting):
 
     def loop(coefficients):
         return np.stack(
-            [network(jnp.repeat(a[None], 256, 0), grid).reshape(16, 16) for a in jnp.array(coefficients)]
+            [
+                network(jnp.repeat(jnp.log(a[None]), 256, 0), grid).reshape(16, 16)
+                for a in jnp.array(coefficients)
+            ]
         )
 
     batch = config.task.batch(data.shared, {}, jax.random.key(0), jnp.int32(0))
     loss, _ = config.task.loss(network, batch)
-    expected = np.mean((loop(batch["coefficient"]) - batch["u"]) ** 2)
+    inner = np.s_[:, 1:-1, 1:-1]
+    expected = float(np.mean((loop(batch["coefficient"]) - batch["target"])[inner] ** 2))
     assert float(loss) == pytest.approx(expected, rel=1e-4)
 
     test = data.shared["test"]
-    fields = loop(test["coefficient"])
+    fields = data.shared["mean"] + data.shared["std"] * loop(test["coefficient"])
     each = [np.linalg.norm(f - u) / np.linalg.norm(u) for f, u in zip(fields, test["u"], strict=True)]
     found = config.task.evaluate(network, data.shared, {})
     assert float(found["relative_l2"]) == pytest.approx(np.mean(each), rel=1e-4)
@@ -94,9 +171,10 @@ def test_the_branch_may_be_shown_the_logarithm(setting):
     config, data = setting
     _, network = built(config)
     batch = config.task.batch(data.shared, {}, jax.random.key(0), jnp.int32(0))
-    logarithmic = configure([*SMOKE, "task.log_input=true"]).task.loss(network, batch)[0]
+    raw = configure([*SMOKE, "task.log_input=false"]).task
     shown = batch | {"coefficient": jnp.log(batch["coefficient"])}
-    assert float(logarithmic) == float(config.task.loss(network, shown)[0])
+    assert float(config.task.loss(network, batch)[0]) == float(raw.loss(network, shown)[0])
+    assert float(config.task.loss(network, batch)[0]) != float(raw.loss(network, batch)[0])
 
 
 def test_the_three_laws_are_three_data_sets():
@@ -110,6 +188,10 @@ def test_the_three_laws_are_three_data_sets():
         (["task.law=fno"], ["`task.law`='fno'", "'log10', 'minus' or 'natural'"]),
         (["task.functions=0"], ["`task.functions`=0"]),
         (["task.batch_functions=9"], ["batch_functions=9 exceeds functions=8"]),
+        (
+            ["task.functions=1", "task.batch_functions=1"],
+            ["standardize needs two functions", "standardize=false"],
+        ),
         (["task.points=20"], ["size 20 cannot be halved 3 times"]),
         (["model.branch.size=32"], ["does not take input functions of shape (16, 16)"]),
         (["~model.branch"], ["does not take input functions of shape (16, 16)"]),
