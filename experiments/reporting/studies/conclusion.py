@@ -40,7 +40,7 @@ def conclusion(study: Study, table: Table) -> list[str]:
     first, *others = table.lines
     done = [line for line in others if _complete(line)]
     if not _complete(first) or not done:
-        return ["Pending: its runs are not there yet."]
+        return ["Pending: its runs are not there yet.", *_nearest(study, table.lines)]
     comparisons = [_Comparison.of(first, line) for line in done]
     decided = [f"“{c.line.label}”" for c in comparisons if c.decided]
     head = (
@@ -136,19 +136,32 @@ def _nearest(study: Study, lines: Sequence[TableLine]) -> list[str]:
     if not study.paper or len({_key(line) for line in lines}) < 2:
         return []
     metric = lines[0].metric
-    paper = study.paper["plain"].value
-    goal = metric.transform(np.array(paper / metric.scale))
-    best = min(lines, key=lambda line: abs(float(metric.transform(np.array(_mean(line))) - goal)))
+    printed = study.paper["plain"]
+    best = min(lines, key=lambda line: _distance(study, line))
+    ours = best.entries["plain"].ours
     unit = f" {metric.unit}" if metric.unit else ""
-    text = (
-        f"Nearest the paper's Plain, {paper:.{metric.decimals}f}{unit}, is “{best.label}” with "
-        f"{metric.text(_mean(best))}{unit}"
-    )
+    paper, found = f"{printed.value:.{metric.decimals}f}", metric.text(ours.mean)
+    if study.spread_counts:
+        paper += f" ± {printed.spread:.{metric.decimals}f}"
+        found += f" ± {metric.text(ours.spread)}"
+    text = f"Nearest the paper's Plain, {paper}{unit}, is “{best.label}” with {found}{unit}"
     marks = {mark.word for line in lines for mark in line.marks} & set(SOURCE)
     if marks:
         causes = {"reduced": "the runs are smaller than the paper's", "stand-in": "the data is a stand-in"}
         text += f"; as {_listed([causes[word] for word in SOURCE if word in marks])}, that decides nothing"
     return [f"{text}."]
+
+
+def _distance(study: Study, line: TableLine) -> float:
+    """How far Plain is from the paper's on the metric's scale; where the spread counts, of spread over mean as well."""
+    metric, printed, ours = line.metric, study.paper["plain"], line.entries["plain"].ours
+    goal, mean = (metric.transform(np.array(value)) for value in (printed.value / metric.scale, ours.mean))
+    distance = abs(float(mean - goal))
+    if study.spread_counts:
+        if not ours.spread:
+            return float("inf")
+        distance += abs(float(np.log(ours.spread / ours.mean) - np.log(printed.spread / printed.value)))
+    return distance
 
 
 def sources(table: Table) -> list[str]:

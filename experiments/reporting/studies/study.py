@@ -50,7 +50,8 @@ class Study:
     """One study.
 
     `paper`: the paper's numbers, by parameterization; empty where it prints none. `only`: the one profile
-    that it makes sense at, where there is one.
+    that it makes sense at, where there is one. `criterion`: what decides between the choices, in words that were
+    written before the runs; `spread_counts`: the spread within a run counts for it as the mean does.
     """
 
     name: str
@@ -62,6 +63,8 @@ class Study:
     paper: Mapping[str, Printed] = field(default_factory=dict)
     profiles: Mapping[str, Smaller] = field(default_factory=dict)
     only: str | None = None
+    criterion: str | None = None
+    spread_counts: bool = False
 
     def cells(self, profile: str) -> tuple[Cell, ...]:
         """What has to run, each once; the variants are words for the command line."""
@@ -117,11 +120,19 @@ def read_study(name: str) -> Study:
         study = Study(
             **{**content, "choices": choices, "profiles": profiles, "paper": _printed(content.get("paper"))}
         )
+        if study.spread_counts and not (_spread(study) and metric_named(study.metric).ratio):
+            raise ValueError(
+                "spread_counts needs the paper's spread of plain, and a metric compared as a ratio"
+            )
         for profile in PROFILES:
             study.cells(profile)
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(f"{path.name}: {error}") from error
     return study
+
+
+def _spread(study: Study) -> float | None:
+    return study.paper["plain"].spread if study.paper else None
 
 
 def _joined(general: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:

@@ -19,7 +19,8 @@ def write_all(study: Study, table: Table, folder: Path) -> list[Path]:
     """Write `study_<name>.md` (table, figure, conclusion), `.csv`, `.tex`, `.png` and `.pdf`; return the paths."""
     paths = writers.write_all(table, folder)
     picture = f"![{study.title}](study_{study.name}.png)"
-    parts = (writers.markdown(table).rstrip(), picture, *_paragraphs(study, table))
+    criterion = [f"Criterion, stated before the runs: {study.criterion}"] if study.criterion else []
+    parts = (writers.markdown(table).rstrip(), picture, *criterion, *_paragraphs(study, table))
     write_text(paths[0], "\n\n".join(parts) + "\n")
     return [*paths, *drawing.save(_figure(table), f"study_{study.name}", folder)]
 
@@ -44,6 +45,7 @@ def section(study: Study, profile: str, table: Table) -> str:
     """The study's part of the documentation: question, where the rows come from, conclusion."""
     run = f"`make study-{study.name.replace('_', '-')}`"
     parts = [f"### {study.title}", f"{study.question} ({run})"]
+    parts += [f"Criterion, stated before the runs: {study.criterion}"] if study.criterion else []
     if len(conclusion(study, table)) > 1:  # not pending as a whole
         link = f"[table and figure](../results/{profile}/study_{study.name}.md)"
         text = "; ".join([*sources(table), link])

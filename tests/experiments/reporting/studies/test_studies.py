@@ -1,5 +1,6 @@
 """Studies: their runs compose, their statements about size are true, and conclusions follow from the rows."""
 
+import dataclasses
 import math
 
 import matplotlib.pyplot as plt
@@ -19,7 +20,7 @@ from experiments.reporting.studies.writer import section, write_all
 from experiments.reporting.targets import load_target
 from scripts.update_docs import BEGIN, END, PAGE
 
-OPEN = ("navier_stokes", "nerf_two_pi", "shape_normalize", "darcy_law", "depth", "text_std", "ct_scale")
+OPEN = ("navier_stokes", "nerf_two_pi", "shape_normalize", "darcy_reading", "depth", "text_std", "ct_scale")
 OPEN += ("rwf_log", "aa_layer", "causal_sum", "training_length", "ct_size", "nerf_size", "learning_rate")
 OPEN += ("navier_stokes_1000",)
 STUDY = Study(
@@ -90,6 +91,50 @@ def test_sizes_of_the_cavity_study_are_those_it_states():
     assert [float(config.task.strategy.parameter(100.0, step)) for step in (0, 400, 2499)] == [10, 20, 100]
     for size in ("Re = 100", "256 collocation points", "5 x 64 network"):
         assert size in config.root.reduced
+
+
+def test_the_darcy_study_has_every_reading_once_and_the_default_first():
+    study = studies.read_study("darcy_reading")
+    seen = []
+    for choice in study.choices:
+        task = configure([*study.cell_of(choice, "plain", "paper").overrides, "profile=paper"]).task
+        words = {"natural": "e^-0.5", "minus": "0.5", "log10": "10^-0.5"}[task.law]
+        words = f"length {words}, {'standardised' if task.standardize else 'raw'} u"
+        assert choice.label == f"{words}, {'log a' if task.log_input else 'a'}"
+        seen.append((task.law, task.standardize, task.log_input))
+    assert len(set(seen)) == len(seen) == 3 * 2 * 2 and study.choices[0].settings == ()
+    assert "2.03" in study.criterion and study.spread_counts
+
+
+@pytest.mark.parametrize(("counts", "nearest"), [(False, "ours"), (True, "theirs")])
+def test_plain_alone_says_which_choice_is_nearest_with_its_spread_where_that_counts(
+    make_row, counts, nearest
+):
+    paper = {name: studies.Printed(20.0, 15.0) for name in PARAMETERIZATIONS}
+    study = dataclasses.replace(STUDY, paper=paper, spread_counts=counts)
+    common = {"experiment": "darcy", "embedding": "none", "model": "deeponet", "items": ("darcy",)}
+    common |= {"metric": "relative_l2", "reduced": None, "profile": "paper"}
+    measured = {(): (0.205, 0.41), ("task.law=minus",): (0.21, 0.16)}  # the mean nearer, the spread nearer
+    rows = [
+        make_row(
+            id=f"{mean}",
+            variant=variant,
+            metrics={"relative_l2": (mean,), "relative_l2_std": (spread,)},
+            **common,
+        )
+        for variant, (mean, spread) in measured.items()
+    ]
+    first, found = conclusion(study, studies.table(study, "paper", rows))
+    assert first == "Pending: its runs are not there yet." and f"is “{nearest}” with" in found
+    assert ("20.00 ± 15.00 %" in found) == ("21.00 ± 16.00 %" in found) == counts
+
+
+def test_rows_of_another_protocol_are_no_rows_of_a_study(make_row):
+    common = {"experiment": "darcy", "embedding": "none", "model": "deeponet", "metric": "relative_l2"}
+    rows = [make_row(metrics={"relative_l2": (0.2, 0.2)}, **common)]
+    assert studies.table(STUDY, "quick", rows).lines[0].entries["plain"].rows
+    older = [dataclasses.replace(row, protocol=1) for row in rows]
+    assert not studies.table(STUDY, "quick", older).lines[0].entries["plain"].rows
 
 
 def test_rows_of_runs_are_found_under_their_choice_and_column(make_row):
