@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-import hydra
-import jax
 import yaml
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
 
-from experiments.config.build import first_line
-from experiments.config.compose import CONFIGS, ConfigError, configure, group_options
-from experiments.files import system_error
-from experiments.running.multirun import check_launcher, expand, folder_of_job, is_finished, is_sweep
+from experiments.command import Failure, exit_code, folder_of_runs, seconds
+from experiments.config.compose import compose_config, config_folders, configure, group_options
+from experiments.config.own import use_own_configs
+from experiments.records import Row, read_runs
+from experiments.running.engine import carry_out, launcher_of
+from experiments.running.grid import expand, split
+from experiments.running.plan import Words, describe, estimated_seconds, expected_seconds, ordered, plan
+from experiments.training import walltime
 
 GROUPS = (
     "parameterization",
@@ -31,47 +28,85 @@ GROUPS = (
     "tracking",
     "launcher",
 )
+FLAGS = ("--help", "-h", "--multirun", "-m", "--dry-run")
+VALUES = ("--cfg", "-c", "--config-dir", "--time-limit")
 
 
-def train_one(overrides: Sequence[str], bar: bool = True) -> float:
-    """Run what `overrides` describe and print its result; return the mean test metric (for sweepers)."""
-    config = configure(overrides)
+def main(arguments: Sequence[str]) -> int:
+    """Command line; returns the exit code."""
+    return exit_code(lambda: train(arguments))
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Do what the command line asks for; return the exit code."""
+    words, options = split(arguments, FLAGS, VALUES)
+    if "--config-dir" in options:
+        use_own_configs(options["--config-dir"])
+    if {"--help", "-h"} & options.keys():
+        print(usage())
+        return 0
+    if {"--cfg", "-c"} & options.keys():
+        print(yaml.safe_dump(compose_config(words)[0], sort_keys=False), end="")
+        return 0
+    if "--time-limit" in options:
+        walltime.limit(seconds(options["--time-limit"]))
+    walltime.heed_signals()
+    several = bool({"--multirun", "-m"} & options.keys())
+    jobs = expand(words, several)
+    return train_many(jobs, "--dry-run" in options) if several else train_one(jobs[0])
+
+
+def train_one(words: Words) -> int:
+    """Run what `words` describe in this process and print its result."""
     from experiments.running.run import data_source, folder_of, run
     from experiments.training.progress import Bar
 
+    config = configure(words)
     label = f"{config.experiment} {config.parameterization_name} seed {config.root.seed}"
-    listener = Watched(Bar(label, config.task.metric) if bar else None)
+    listener = Watched(Bar(label, config.task.metric))
     try:
         rows = run(config, listener)
     finally:
         listener.close()
-    values = []
     for row in rows:
-        known = [value for value in row.metrics[row.metric] if value is not None]
-        values += known
         print(result_line(row, "" if listener.called else ", found finished"))
     print(f"files: {folder_of(config, data_source(config))}", flush=True)
-    return fmean(values) if values else float("nan")
+    return 0
 
 
-def train_alone(overrides: Sequence[str]) -> float:
-    """`train_one`, its errors in one line and an exit code; Hydra would print them with a traceback."""
-    try:
-        return train_one(overrides)
-    except ConfigError as error:  # of the data, say
-        print(f"config error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-    except OSError as error:
-        print(f"error: {system_error(error)}", file=sys.stderr)
-        raise SystemExit(1) from error
-    except jax.errors.JaxRuntimeError as error:  # out of the device's memory, say
-        hint = "fewer execution.members or more trainer.microbatches need less memory"
-        print(f"error: {first_line(error)}: {hint}", file=sys.stderr)
-        raise SystemExit(1) from error
+def train_many(jobs: Sequence[Words], dry_run: bool) -> int:
+    """Run what is missing of `jobs`, all of them checked before the first starts, and print every result."""
+    planned, blocked = plan(jobs)
+    if blocked:
+        raise Failure(f"config error: {blocked[0].reason}", 2)
+    todo = [run for run in planned if run.rows is None]
+    launcher, runs = launcher_of(jobs[0]), folder_of_runs(jobs[0])
+    launcher.check()
+    times = expected_seconds(todo, read_runs(runs))
+    unknown = dict.fromkeys(run.experiment for run, time in zip(todo, times, strict=True) if time is None)
+    print(describe(planned, blocked, estimated_seconds(todo, times, launcher.at_a_time()), unknown))
+    print(
+        f"{len(planned)} runs: {len(planned) - len(todo)} finished before, {len(todo)} to train", flush=True
+    )
+    if dry_run:
+        return 0
+    found = {run.folder: run.rows for run in planned if run.rows is not None}
+    ended = carry_out(
+        ordered(todo, times, shortest=walltime.until() is not None), launcher, runs / "logs",
+        lambda rows: found.update({runs / rows[0].experiment / rows[0].id: rows}),
+    )  # fmt: skip
+    before = {run.folder for run in planned if run.rows is not None}
+    for folder, rows in found.items():
+        for row in rows:
+            print(result_line(row, ", found finished" if folder in before else ""))
+    for label, reason in ended.failed.items():
+        print(f"not finished: {label}: {reason}", file=sys.stderr)
+    print(f"{len(found)} of {len(planned)} runs are finished")
+    return ended.exit_code
 
 
 class Watched:
-    """A listener that passes on to a bar, if there is one, and remembers whether anything was trained."""
+    """A listener that passes on to a bar and remembers whether anything was trained."""
 
     def __init__(self, bar: Any) -> None:
         self.bar, self.called = bar, False
@@ -79,16 +114,14 @@ class Watched:
     def __call__(self, news: Mapping[str, Any]) -> None:
         """Take what the trainer says."""
         self.called = True
-        if self.bar is not None:
-            self.bar(news)
+        self.bar(news)
 
     def close(self) -> None:
         """End the bar's line."""
-        if self.bar is not None:
-            self.bar.close()
+        self.bar.close()
 
 
-def result_line(row: Any, remark: str) -> str:
+def result_line(row: Row, remark: str) -> str:
     """A row in one line: what it is, its mean metric over the items that did not diverge, and what it took."""
     known = [value for value in row.metrics[row.metric] if value is not None]
     mean = f"{fmean(known):.5g}" if known else "none"
@@ -98,35 +131,13 @@ def result_line(row: Any, remark: str) -> str:
     )
 
 
-@hydra.main(config_path=str(CONFIGS), config_name="config", version_base=None)
-def hydra_main(_: DictConfig) -> float:
-    """Called by Hydra for each job; the run is composed anew from the job's overrides, and checked.
-
-    One failing job of a multirun does not end the others: it says why and leaves no result, which
-    `main` sees at the end.
-    """
-    job = HydraConfig.get()
-    overrides = list(job.overrides.task)
-    if job.mode != RunMode.MULTIRUN:
-        return train_alone(overrides)
-    os.chdir(job.runtime.cwd)  # a launcher's process may have started elsewhere
-    try:
-        return train_one(overrides, bar=job.runtime.choices["hydra/launcher"] == "basic")
-    except Exception as error:
-        if not isinstance(error, ConfigError):
-            traceback.print_exc()
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        print(f"FAILED: {' '.join(overrides)}: {reason}", file=sys.stderr, flush=True)
-        return float("nan")
-    finally:
-        jax.clear_caches()  # a launcher's process trains many runs
-
-
 def usage() -> str:
     """What --help prints: usage, then every experiment with its title, and every group's options."""
     lines = [__doc__ or "", "", "experiments (with what they reproduce):"]
     for name in group_options("experiment"):
-        about = yaml.safe_load((CONFIGS / "experiment" / f"{name}.yaml").read_text()).get("about", {})
+        path = next(f / "experiment" / f"{name}.yaml" for f in reversed(config_folders())
+                    if (f / "experiment" / f"{name}.yaml").exists())  # fmt: skip
+        about = yaml.safe_load(path.read_text(encoding="utf-8")).get("about", {})
         lines.append(f"  {name:24}{about.get('title', '')}")
     lines += ["", "groups (GROUP=OPTION):"]
     for group in GROUPS:
@@ -134,40 +145,11 @@ def usage() -> str:
     lines += [
         "",
         "keys: seed=0 seeds=1 runs=runs trainer.steps=... parameterization.mean=... (any key of the config)",
-        "sweeps: --multirun key=1,2,3     in parallel: launcher=joblib (docs/sweeps.md)",
-        "the composed config: --cfg job",
+        "sweeps: --multirun key=1,2,3     where: launcher=cores (docs/sweeps.md); --dry-run shows the plan",
+        "time: --time-limit SECONDS stops at a checkpoint, with exit code 75; the same command goes on",
+        "the composed config: --cfg job   your own configs: --config-dir FOLDER",
     ]
     return "\n".join(lines)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Check everything, then hand over to Hydra. Returns the exit code."""
-    if {"--help", "-h"} & set(arguments):
-        print(usage())
-        return 0
-    try:
-        check_launcher(arguments)
-        jobs = [tuple(overrides) for overrides in expand(arguments)]
-        for job in jobs:
-            folder_of_job(job)
-        hydra_main()
-    except ConfigError as error:
-        print(f"config error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
-    return finish(jobs) if is_sweep(arguments) else 0
-
-
-def finish(jobs: Sequence[tuple[str, ...]]) -> int:
-    """Say which jobs of a sweep have no result; return the exit code."""
-    unfinished = [job for job in jobs if not is_finished(job)]
-    for job in unfinished:
-        print(f"not finished: {' '.join(job)}", file=sys.stderr)
-    if jobs:
-        print(f"{len(jobs) - len(unfinished)} of {len(jobs)} runs are finished")
-    return 1 if unfinished else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 The objective is the mean test metric of a run over its items and seeds. A trial that diverges, in whole or in
 part, is pruned. The study is a file: the same command goes on where it was, a killed trial resumes from
-its checkpoint, and the command started several times works on one study in parallel.
+its checkpoint, and the command started several times works on one study in parallel. `launcher=` says where
+trials are trained, and so how many at a time.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from experiments.command import Failure, exit_code, positive
 from experiments.config.compose import ConfigError, Configuration, configure
 from experiments.config.protocols import protocol_of
 from experiments.files import choices_checksum
 from experiments.records import Row
 from experiments.reporting.metrics import METRICS
-from experiments.running.multirun import override_words
+from experiments.running.engine import Ended, carry_out
+from experiments.running.grid import expand
+from experiments.running.plan import Planned, plan
 from experiments.running.search_space import check_space, load_space, suggested
+from experiments.training import walltime
 
 WORDS, RUN, ERROR = "words", "run", "error"  # user attributes of a trial
 
@@ -39,24 +44,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        words = override_words(options.overrides)
-        space = load_space(options.space)
-        check_space(words, space)
-        config = configure(words)
-        direction = options.direction or _direction(config.task.metric)
-    except ConfigError as error:
-        print(f"config error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(lambda: search(options))
+
+
+def search(options: argparse.Namespace) -> int:
+    """Check everything, then run trials until the study has them; return the exit code."""
+    (words,) = expand(options.overrides, several=False)
+    space = load_space(options.space)
+    check_space(words, space)
+    config = configure(words)
+    direction = options.direction or _direction(config.task.metric)
+    walltime.heed_signals()
+    if options.time_limit:
+        walltime.limit(options.time_limit)
     study_file = options.study or _study_file(options.space, config, space)
     study = open_study(study_file, direction)
-    try:
-        work(study, study_file, words, space, options.trials, options.sampler_seed)
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
+    ended = work(study, study_file, words, space, options.trials, options.sampler_seed)
     print(summary(study, config.task.metric))
     print(f"study: {study_file}")
+    if ended.stopped:
+        return walltime.EXIT_CODE
     return 1 if any(_state(trial) == "fail" for trial in _counted(study)) else 0
 
 
@@ -65,12 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("space", help="a search space of configs/search/, or a YAML file")
     parser.add_argument("overrides", nargs="+", metavar="key=value", help="the run, as for experiments.train")
     parser.add_argument(
-        "--trials", type=int, default=20, help="of the study in all, earlier ones included (20)"
+        "--trials", type=positive, default=20, help="of the study in all, earlier ones included (20)"
     )
     parser.add_argument(
         "--study", type=Path, help="the study's file; default: named by what is searched, in runs/"
     )
     parser.add_argument("--sampler-seed", type=int, default=0, help="seed of the sampler (0)")
+    parser.add_argument("--time-limit", type=positive, metavar="SECONDS", help="stop at a checkpoint in time")
     parser.add_argument(
         "--direction", choices=("minimize", "maximize"), help="default: what the metric asks for"
     )
@@ -102,14 +110,26 @@ def open_study(path: Path, direction: str) -> Any:
     )
 
 
-def work(study: Any, path: Path, words: Sequence[str], space: Any, trials: int, seed: int) -> None:
-    """Run trials until the study has `trials` of them, those of other processes included."""
-    while (taken := _take(study, path, space, trials, seed)) is not None:
-        trial, lock = taken
+def work(study: Any, path: Path, words: Sequence[str], space: Any, trials: int, seed: int) -> Ended:
+    """Run trials until the study has `trials` of them, those of other processes included, or time is up.
+
+    As many are taken at a time as the launcher trains side by side.
+    """
+    launcher = configure(words).launcher
+    launcher.check()
+    ended = Ended()
+    while not ended.stopped:
+        taken: list[tuple[Any, FileLock]] = []
         try:
-            _run(study, trial, [*words, *trial.user_attrs[WORDS]])
+            while len(taken) < launcher.at_a_time() and (one := _take(study, path, space, trials, seed)):
+                taken.append(one)
+            if not taken:
+                break
+            ended = _run(study, [trial for trial, _ in taken], words, launcher)
         finally:
-            lock.release()
+            for _, lock in taken:
+                lock.release()
+    return ended
 
 
 def _take(study: Any, path: Path, space: Any, trials: int, seed: int) -> tuple[Any, FileLock] | None:
@@ -149,29 +169,43 @@ def _is_abandoned(path: Path, number: int) -> bool:
     return True
 
 
-def _run(study: Any, trial: Any, words: list[str]) -> None:
-    """Train a trial's run and tell the study how it ended, in one line on the screen too."""
-    import jax
+def _run(study: Any, trials: Sequence[Any], words: Sequence[str], launcher: Any) -> Ended:
+    """Train the runs of `trials` and tell the study how each ended, in one line on the screen too."""
+    own: dict[int, list[Planned]] = {}
+    runs = Path(configure(words).root.runs)
+    for trial in trials:
+        planned, blocked = plan([(*words, *trial.user_attrs[WORDS])])
+        if blocked:
+            raise Failure(f"config error: {blocked[0].reason}", 2)
+        own[trial.number] = planned
+    todo = {run.folder: run for planned in own.values() for run in planned if run.rows is None}
+    found = {run.folder: run.rows for planned in own.values() for run in planned if run.rows is not None}
+    ended = carry_out(
+        list(todo.values()), launcher, runs / "logs",
+        lambda rows: found.update({runs / rows[0].experiment / rows[0].id: tuple(rows)}),
+    )  # fmt: skip
+    for trial in trials:
+        planned = own[trial.number]
+        if not any(run.label in ended.stopped for run in planned):  # those are taken again: they resume
+            rows = [row for run in planned for row in found.get(run.folder) or ()]
+            _tell(
+                study,
+                trial,
+                rows,
+                next((ended.failed[r.label] for r in planned if r.label in ended.failed), None),
+            )
+    return ended
+
+
+def _tell(study: Any, trial: Any, rows: Sequence[Row], failure: str | None) -> None:
     import optuna
 
-    from experiments.running.run import run
-    from experiments.training.progress import Bar
-
     settings = " ".join(trial.user_attrs[WORDS])
-    try:
-        config = configure(words)
-        bar = Bar(f"trial {trial.number}", config.task.metric)
-        try:
-            rows = run(config, bar)
-        finally:
-            bar.close()
-    except Exception as error:  # one failing trial must not end the study
-        trial.set_user_attr(ERROR, str(error))
+    if failure is not None:  # one failing trial must not end the study
+        trial.set_user_attr(ERROR, failure)
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        print(f"trial {trial.number}: {settings}: FAILED ({type(error).__name__}: {error})", flush=True)
+        print(f"trial {trial.number}: {settings}: FAILED ({failure})", flush=True)
         return
-    finally:
-        jax.clear_caches()
     value = objective(rows)
     trial.set_user_attr(RUN, rows[0].id)
     if value is None:

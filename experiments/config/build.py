@@ -80,8 +80,7 @@ def checked_arguments(
 
 @functools.cache
 def _schema(target: Callable, supplied: tuple[str, ...], partial: bool) -> type[pydantic.BaseModel]:
-    # A class is described by its __init__ (a module's metaclass hides it from inspect), a dataclass by itself.
-    described = target.__init__ if inspect.isclass(target) and not _is_dataclass(target) else target
+    described = described_by(target)
     hints = typing.get_type_hints(described, include_extras=True)
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(described).parameters.items():
@@ -97,8 +96,12 @@ def _schema(target: Callable, supplied: tuple[str, ...], partial: bool) -> type[
     return pydantic.create_model("Schema", __config__=config, **fields)
 
 
-def _is_dataclass(target: Callable) -> bool:
-    return hasattr(target, "__dataclass_fields__")
+def described_by(target: Callable) -> Callable:
+    """What states the parameters of `target`: of a class its __init__ (the metaclass of NNX hides it), unless it is
+    a dataclass."""
+    return (
+        target.__init__ if inspect.isclass(target) and not hasattr(target, "__dataclass_fields__") else target
+    )
 
 
 def _plain(hint: Any) -> Any:

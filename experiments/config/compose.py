@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import difflib
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Le, MinLen
 from flax import nnx
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -22,12 +23,15 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config import arithmetic, identity
 from experiments.config.build import ConfigError, build, checked_arguments, first_line, unknown_key
+from experiments.config.identity import flatten
 from experiments.config.kept import kept
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-NUMERIC_NODES = ("task", "model", "embedding", "parameterization", "optimizer", "trainer")
-NODES = (*NUMERIC_NODES, "execution", "tracking")
+OWN_CONFIGS = "RWF_CONFIGS"
+"""Environment variable with folders of a user's own configs, laid out like configs/, which they add to."""
+NODES = (*identity.NODES, "execution", "tracking", "launcher")
 CELL_GROUPS = (
     "experiment",
     "parameterization",
@@ -35,14 +39,17 @@ CELL_GROUPS = (
     "model",
     "profile",
 )  # a result's cell names them
-WITHOUT_EFFECT = ("tracking", "execution", "launcher", "runs", "seed", "seeds")  # on what a cell is
+WITHOUT_EFFECT = ("tracking", "execution", "launcher", "seed", "seeds")  # on what a cell is
+FOLDER = "runs="  # the word that is a path, which Hydra's grammar never sees
+DESCRIPTIONS = ("reduced", "about")  # what a config says of itself; no settings
+MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
 class Root:
     """The keys at the top of a config, beside the nodes with a `_target_`."""
 
-    seed: Annotated[int, Ge(0)] = 0  # first seed; network, factors and sampling derive from it
+    seed: Annotated[int, Ge(0), Le(MAX_SEED)] = 0  # first seed; network, factors and sampling derive from it
     seeds: Annotated[int, Ge(1)] = 1  # number of consecutive seeds trained together
     runs: Annotated[str, MinLen(1)] = "runs"  # folder that receives <experiment>/<id>/
     reduced: str | None = None  # what is smaller than in the paper, in words; null: nothing is
@@ -67,7 +74,7 @@ class Configuration:
     variant: tuple[str, ...]
     profile: str
     root: Root
-    choices: Mapping[str, Any]  # everything that determines the numbers, resolved, seeds included
+    choices: Mapping[str, Any]  # canonical form of all that determines the numbers, seeds included
     resolved: Mapping[str, Any]  # the whole config, for the record
     task: Any
     model: Callable
@@ -77,33 +84,66 @@ class Configuration:
     trainer: Any
     execution: Any
     tracking: Any
+    launcher: Any
 
 
 def configure(overrides: Sequence[str]) -> Configuration:
     """Compose and check the run that `overrides` (Hydra's syntax) describe. Raises ConfigError."""
+    arithmetic.check()
     config, groups = compose_config(overrides)
     root = Root(
         **checked_arguments(Root, {k: v for k, v in config.items() if k not in NODES}, "", supplied=())
     )
+    if root.seed + root.seeds - 1 > MAX_SEED:
+        raise ConfigError(f"`seeds`={root.seeds}: the last seed would be above {MAX_SEED}")
     for name in NODES:
         if name not in config:
             raise ConfigError(f"`{name}` is missing from experiment={groups['experiment']}")
     built = {name: build(config[name], name) for name in NODES}
-    given = {name: config[name] for name in NUMERIC_NODES}
-    standard = _standard(overrides)
-    choices = settled(given, standard) | {"seed": root.seed, "seeds": root.seeds}
+    choices = {name: identity.canonical(built[name]) for name in identity.NODES}
     return Configuration(
         experiment=groups["experiment"],
         parameterization_name=groups["parameterization"],
         embedding_name=groups["embedding"],
         model_name=groups["model"],
-        variant=variant(overrides, choices, standard),
+        variant=_variant(overrides, groups, choices),
         profile=groups["profile"],
         root=root,
-        choices=choices,
+        choices=choices | {"seed": root.seed, "seeds": root.seeds},
         resolved=config,
         **built,
     )
+
+
+def _variant(
+    overrides: Sequence[str], groups: Mapping[str, str], choices: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """What of `choices` differs from the cell that `groups` name, as words for the command line.
+
+    A further group, a strategy say, stands by its name for all that it sets.
+    """
+    effective = [word for word in overrides if _key(word).split(".")[0] not in (*WITHOUT_EFFECT, "runs")]
+    cell = tuple(f"{name}={groups[name]}" for name in CELL_GROUPS)
+    if all(_key(word) in CELL_GROUPS for word in effective):
+        return ()
+    usual, _ = _standard(cell)
+    beside = [
+        f"{name}={groups[name]}"
+        for name in map(_key, effective)
+        if name in groups and name not in CELL_GROUPS
+    ]
+    beside = [
+        word for word in dict.fromkeys(beside) if usual.get(word.partition("=")[0]) != word.partition("=")[2]
+    ]
+    standard = _standard((*cell, *beside))[1] if beside else _standard(cell)[1]
+    return tuple(sorted([*beside, *identity.differences(choices, standard)]))
+
+
+@functools.lru_cache(maxsize=64)
+def _standard(words: tuple[str, ...]) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+    """The groups, and the canonical form, of named groups without settings; kept, as a whole sweep asks for them."""
+    config, groups = compose_config(words)
+    return groups, {name: identity.canonical(build(config[name], name)) for name in identity.NODES}
 
 
 def check_network(config: Configuration) -> None:
@@ -115,9 +155,18 @@ def check_network(config: Configuration) -> None:
 
 
 def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The resolved config as plain containers, and the option chosen in each config group."""
-    resolved, groups = kept(CONFIGS, overrides, _compose)
-    if groups["profile"] != "paper" and not _reduction_exists(groups):
+    """The resolved config as plain containers, and the option chosen in each config group. Raises ConfigError."""
+    for word in overrides:
+        if _key(word).split(".")[0] in DESCRIPTIONS:
+            raise ConfigError(
+                f"`{_key(word)}` describes an experiment or a profile and is no setting: leave it out"
+            )
+    folders = [_unquoted(word.removeprefix(FOLDER)) for word in overrides if word.startswith(FOLDER)]
+    words = [word for word in overrides if not word.startswith(FOLDER)]
+    resolved, groups = kept(config_folders(), words, _compose)
+    if folders:
+        resolved["runs"] = folders[-1]
+    if groups["profile"] != "paper" and groups["profile"] not in _profiles(groups["experiment"]):
         raise ConfigError(
             f"experiment={groups['experiment']} has no profile={groups['profile']}: "
             f"write configs/reduction/{groups['experiment']}-{groups['profile']}.yaml"
@@ -125,100 +174,53 @@ def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
     return resolved, groups
 
 
+def _unquoted(path: str) -> str:
+    """A path as the shell hands it over, without the quotes that Hydra's own grammar may have asked for."""
+    quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
+    return path[1:-1] if quoted else path
+
+
+def config_folders() -> list[Path]:
+    """configs/ and a user's own folders beside it (`RWF_CONFIGS`). Raises ConfigError where one is no folder."""
+    own = [Path(name).expanduser() for name in os.environ.get(OWN_CONFIGS, "").split(os.pathsep) if name]
+    for folder in own:
+        if not folder.is_dir():
+            raise ConfigError(f"{OWN_CONFIGS}: {folder} is no folder")
+    return [CONFIGS, *(folder.resolve() for folder in own)]
+
+
 def _compose(overrides: Sequence[str]) -> list[dict]:
     GlobalHydra.instance().clear()
+    own = ",".join(identity.word(f"file://{folder}") for folder in config_folders()[1:])
+    words = [*overrides, f"hydra.searchpath=[{own}]"] if own else list(overrides)
     try:
         with initialize_config_dir(str(CONFIGS), version_base=None, job_name="train"):
-            config = compose("config", list(overrides), return_hydra_config=True)
+            config = compose("config", words, return_hydra_config=True)
         groups = dict(config.hydra.runtime.choices)
         OmegaConf.set_struct(config, False)
         config.pop("hydra")
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # the last from an empty key
+    except (
+        HydraException,
+        OmegaConfBaseException,
+        ValueError,
+        AssertionError,
+    ) as error:  # the last two from bad keys
         raise ConfigError(_explain(error, overrides)) from error
     return [resolved, groups]
 
 
-def _reduction_exists(groups: Mapping[str, str]) -> bool:
-    return (CONFIGS / "reduction" / f"{groups['experiment']}-{groups['profile']}.yaml").exists()
-
-
-def variant(
-    overrides: Sequence[str], choices: Mapping[str, Any], standard: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """What in `choices` differs from `standard`, the same named groups without further overrides, as `key=value`."""
-    effective, named = _effective(overrides)
-    of_cell = [word for word in named if _key(word) in CELL_GROUPS]
-    beside = [word for word in named if _key(word) not in CELL_GROUPS]
-    if len(named) == len(effective) and not beside:
-        return ()
-    words = []
-    if beside:  # a strategy, say: its name stands for all that it sets
-        usual, chosen = (compose_config(chosen)[1] for chosen in (of_cell, named))
-        words = [f"{key}={chosen[key]}" for key in map(_key, beside) if chosen[key] != usual.get(key)]
-    ours, theirs = (flatten({n: c[n] for n in NUMERIC_NODES}) for c in (choices, standard or choices))
-    changed = [f"{key}={value}" for key, value in ours.items() if theirs.get(key) != value]
-    return tuple(sorted([*words, *changed]))
-
-
-def _effective(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The overrides that have an effect on the numbers, and those of them that choose from a group."""
-    effective = [word for word in overrides if _key(word).split(".")[0] not in WITHOUT_EFFECT]
-    return effective, [word for word in effective if _is_group(word)]
-
-
-def _standard(overrides: Sequence[str]) -> Mapping[str, Any]:
-    """The config of the same named groups without further overrides; empty where there are none."""
-    effective, named = _effective(overrides)
-    return _named_groups(tuple(named)) if len(named) < len(effective) else {}
-
-
-@functools.lru_cache(maxsize=16)
-def _named_groups(words: tuple[str, ...]) -> Mapping[str, Any]:
-    """What the groups set by themselves; kept, because all runs of a sweep ask for the same."""
-    return compose_config(words)[0]
-
-
-def settled(given: Any, standard: Any) -> Any:
-    """`given` with each number written in one way, so that `mean=1` and `mean=1.0` are one run.
-
-    A number equal to the one in `standard` is written as there, any other whole number as an integer.
-
-    >>> settled({"mean": 1, "std": 2.0, "width": 8}, {"mean": 1.0, "std": 0.1})
-    {'mean': 1.0, 'std': 2, 'width': 8}
-    """
-    if isinstance(given, Mapping):
-        known = standard if isinstance(standard, Mapping) else {}
-        return {key: settled(value, known.get(key, value)) for key, value in given.items()}
-    if isinstance(given, list):
-        return standard if standard == given else [settled(value, None) for value in given]
-    if isinstance(given, bool) or not isinstance(given, (int, float)):
-        return given
-    if given == standard and not isinstance(standard, bool):
-        return standard
-    return int(given) if float(given).is_integer() and abs(given) < 1e15 else given
+def _profiles(experiment: str) -> list[str]:
+    names = group_options("reduction")
+    return [name.removeprefix(f"{experiment}-") for name in names if name.startswith(f"{experiment}-")]
 
 
 def _is_group(override: str) -> bool:
-    return (CONFIGS / _key(override)).is_dir()
+    return any((folder / _key(override)).is_dir() for folder in config_folders())
 
 
 def _key(override: str) -> str:
     return override.split("=")[0].lstrip("+~")
-
-
-def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one mapping with dotted keys.
-
-    >>> flatten({"task": {"size": 64, "scale": [1, 2]}})
-    {'task.size': 64, 'task.scale': [1, 2]}
-    """
-    if not isinstance(node, Mapping):
-        return {prefix: node}
-    flat = {}
-    for key, value in node.items():
-        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
 
 
 def _explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -235,7 +237,7 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"experiment=NAME is missing: choices: {', '.join(group_options('experiment'))}"
     if "Could not override '" in text:
         key = text.split("'")[1]
-        if (CONFIGS / key).is_dir():
+        if _is_group(key):
             return f"{key}=... does not apply to this experiment: leave it out (in: {' '.join(overrides)})"
         keys = [*flatten(_known_keys(overrides)), *(p.name for p in CONFIGS.iterdir() if p.is_dir())]
         return unknown_key(key, key, _near(key, keys))
@@ -258,4 +260,4 @@ def _near(key: str, keys: Sequence[str]) -> list[str]:
 
 def group_options(group: str) -> list[str]:
     """The names a config group offers."""
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    return sorted({path.stem for folder in config_folders() for path in (folder / group).glob("*.yaml")})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
-import re
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -14,48 +14,33 @@ from typing import Any
 from experiments.files import cache_folder, choices_checksum, write_text
 
 LIMIT = 2000  # compositions kept, a few kB each
-FOLDER = re.compile(r"runs=([\w./-]*/[\w./-]*)")
-ANY_FOLDER = "/the/folder/of/runs"  # stands in an entry for the folder of whoever asks
-BESIDE = {
-    "paper",
-    "study",
-    "search",
-    "launcher",
-    "hydra",
-}  # folders whose files do not enter a run's configuration
+BESIDE = {"paper", "study", "search"}  # folders whose files do not enter a run's configuration
 IMPURE = ("oc.env", "${now", "oc.decode")  # interpolations of more than the files and the words
 
 
-def kept(configs: Path, words: Sequence[str], compose: Callable[[Sequence[str]], Any]) -> Any:
-    """`compose(words)`, JSON values, computed once for these words and the content of the files below `configs`.
+def kept(folders: Sequence[Path], words: Sequence[str], compose: Callable[[Sequence[str]], Any]) -> Any:
+    """`compose(words)`, JSON values, computed once for these words and the content of the files below `folders`.
 
-    One entry serves all folders of runs: a path given as `runs=path/to/folder` is put in afterwards. What reads
-    the environment or the clock is composed each time. An entry that cannot be read is made anew.
+    What reads the environment or the clock is composed each time. An entry that cannot be read is made anew.
     """
-    files = sorted(path for path in configs.rglob("*.yaml") if not BESIDE & set(path.parts))
+    found = [(path, path.relative_to(folder)) for folder in folders for path in folder.rglob("*.yaml")]
+    files = sorted(path for path, name in found if not BESIDE & set(name.parts))
     stamps = ((path, stat.st_mtime_ns, stat.st_size) for path in files if (stat := path.stat()))
     content, pure = _content(tuple(stamps))
     if not pure or any(mark in word for mark in IMPURE for word in words):
         return compose(words)
-    folders = [match[1] for word in words if (match := FOLDER.fullmatch(word))]
-    general = [FOLDER.sub(f"runs={ANY_FOLDER}", word) for word in words]
-    key = choices_checksum({"words": general, "content": content, "versions": _versions()})
+    key = choices_checksum({"words": list(words), "content": content, "versions": _versions()})
     path = cache_folder() / "configs" / f"{key[:32]}.json"
     try:
-        text = path.read_text(encoding="utf-8")
-        value = json.loads(text)
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        try:
-            value = compose(general)
-        except ValueError:
-            compose(words)  # the same error in the words that were given
-            raise
-        text = json.dumps(value)
-        if json.loads(text) != value:
-            return compose(words)
-        write_text(path, text)
-        _forget_oldest(path.parent)
-    return json.loads(text.replace(ANY_FOLDER, folders[-1])) if folders else value
+        value = compose(words)
+    text = json.dumps(value)
+    if json.loads(text) == value:
+        with contextlib.suppress(OSError):  # a cache that cannot be written is done without
+            write_text(path, text)
+            _forget_oldest(path.parent)
+    return value
 
 
 @functools.lru_cache(maxsize=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -11,120 +11,126 @@ from statistics import median
 import jax
 from tqdm import tqdm
 
-from experiments.config.compose import ConfigError, Configuration, configure
+from experiments.config.compose import ConfigError, Configuration, check_network, configure
 from experiments.records import Cell, Row
 from experiments.running import run as runs
-from experiments.running import stacks as stack
-from experiments.task import Source
+from experiments.running import stacks
+
+Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Planned:
     """One run of the plan: its command-line words, its folder, and its rows where it is done."""
 
-    cell: Cell
-    seed: int
-    overrides: tuple[str, ...]
+    label: str  # the run in a few words
+    experiment: str
+    profile: str
+    words: Words
     folder: Path
     steps: int  # of one member
     rows: tuple[Row, ...] | None
     stack: str | None = None  # runs of the same are trained as one program; None: alone
 
-    @property
-    def label(self) -> str:
-        """The run in a few words."""
-        words = (self.cell.experiment, self.cell.parameterization, self.cell.embedding, self.cell.model)
-        settings = (word for word in self.cell.variant if not word.startswith("reduced="))
-        return " ".join((*words, *settings, f"seed {self.seed}"))
+
+@dataclass(frozen=True)
+class Blocked:
+    """A run whose data is missing or damaged."""
+
+    experiment: str
+    words: Words
+    reason: str
 
 
-def plan(
-    cells: Iterable[Cell], profile: str, options: Sequence[str]
-) -> tuple[list[Planned], dict[Cell, str]]:
-    """The runs for `cells`, each once, and the cells whose data is missing or damaged, with the reason.
+def requests(cells: Iterable[Cell], profile: str, options: Sequence[str] = ()) -> list[Words]:
+    """The words of one run for each of `cells`; `options` are further words for all, such as `seeds=3`."""
+    return [(*cell.overrides, f"profile={profile}", *options) for cell in dict.fromkeys(cells)]
 
-    `options` are further command-line words for every run, such as `seeds=3`. On CPU each seed is a run
-    of its own, so that cores share them; elsewhere the seeds of a cell train as one program. Raises
-    ConfigError where a configuration is wrong.
+
+def plan(wanted: Iterable[Words]) -> tuple[list[Planned], list[Blocked]]:
+    """The runs that `wanted` describe, each once, and those whose data is missing or damaged.
+
+    On CPU each seed is a run of its own, so that cores share them; elsewhere the seeds of a cell train as one
+    program. Raises ConfigError where a configuration is wrong.
     """
     planned: dict[Path, Planned] = {}
-    blocked: dict[Cell, str] = {}
-    unique = list(dict.fromkeys(cells))
-    for cell in tqdm(unique, desc="planning", unit="cell", disable=None, leave=False):
-        words = [*cell.overrides, f"profile={profile}", *options]
+    blocked: list[Blocked] = []
+    for words in tqdm(list(wanted), desc="planning", unit="run", disable=None, leave=False):
         config = configure(words)
+        check_network(config)
         try:
-            source = runs.data_source(config)
+            runs.data_source(config)
         except ConfigError as error:
-            blocked[cell] = str(error)
+            blocked.append(Blocked(config.experiment, tuple(words), str(error)))
             continue
         for seeds in _shares(config):
-            chosen = configure([*words, *seeds]) if seeds else config
-            run = _planned(cell, [*words, *seeds], chosen, source)
+            run = _planned((*words, *seeds), configure((*words, *seeds)) if seeds else config)
             planned.setdefault(run.folder, run)
     return list(planned.values()), blocked
 
 
-def _shares(config: Configuration) -> list[list[str]]:
+def _shares(config: Configuration) -> list[Words]:
     if jax.default_backend() != "cpu" or config.root.seeds == 1:
-        return [[]]
-    return [[f"seed={config.root.seed + n}", "seeds=1"] for n in range(config.root.seeds)]
+        return [()]
+    return [(f"seed={config.root.seed + n}", "seeds=1") for n in range(config.root.seeds)]
 
 
-def _planned(cell: Cell, words: list[str], config: Configuration, source: Source) -> Planned:
+def _planned(words: Words, config: Configuration) -> Planned:
     rows = runs.finished_rows(config)
+    names = (config.experiment, config.parameterization_name, config.embedding_name, config.model_name)
     return Planned(
-        cell=cell,
-        seed=config.root.seed,
-        overrides=tuple(words),
-        folder=runs.folder_of(config, source),
+        label=" ".join((*names, *config.variant, f"seed {config.root.seed}")),
+        experiment=config.experiment,
+        profile=config.profile,
+        words=words,
+        folder=runs.folder_of(config, runs.data_source(config)),
         steps=config.trainer.steps,
         rows=None if rows is None else tuple(rows),
-        stack=stack.key(config),
+        stack=stacks.key(config),
     )
 
 
-def expected_seconds(todo: Sequence[Planned], known: Iterable[Row], profile: str) -> list[float | None]:
+def expected_seconds(todo: Sequence[Planned], known: Iterable[Row]) -> list[float | None]:
     """Seconds of each run of `todo`: its steps times the median of earlier rows' seconds per step.
 
-    Rows are of its experiment at this profile and device; None where there is none. Diverged runs, which
+    Rows are of its experiment at its profile and this device; None where there is none. Diverged runs, which
     end early, do not count.
     """
     device = jax.default_backend()
-    step: dict[str, list[float]] = defaultdict(list)
+    step: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in known:
-        if row.steps and (row.profile, row.device, row.status) == (profile, device, "finished"):
-            step[row.experiment].append(row.seconds / row.steps)
+        if row.steps and (row.device, row.status) == (device, "finished"):
+            step[row.experiment, row.profile].append(row.seconds / row.steps)
     times = {name: median(values) for name, values in step.items()}
-    experiments = [run.cell.experiment for run in todo]
-    return [
-        times[name] * run.steps if name in times else None
-        for name, run in zip(experiments, todo, strict=True)
-    ]
+    each = [(run, (run.experiment, run.profile)) for run in todo]
+    return [times[name] * run.steps if name in times else None for run, name in each]
 
 
-def stacks(todo: Sequence[Planned]) -> list[list[Planned]]:
+def parts(todo: Sequence[Planned]) -> list[list[Planned]]:
     """`todo` as what a worker takes at a time: the runs that are trained as one program, or one run."""
-    return stack.together(todo, [run.stack for run in todo])
+    return stacks.together(todo, [run.stack for run in todo])
 
 
 def estimated_seconds(todo: Sequence[Planned], times: Sequence[float | None], workers: int) -> float:
-    """Wall time of runs that take `times` each, on `workers` cores; those of unknown time are not counted."""
+    """Wall time of runs that take `times` each, `workers` at a time; those of unknown time are not counted."""
     known = [time or 0.0 for time in times]
-    together = [sum(each) for each in stack.together(known, [run.stack for run in todo])]
+    together = [sum(each) for each in stacks.together(known, [run.stack for run in todo])]
     return max(sum(known) / workers, max(together, default=0.0))
 
 
-def longest_first(todo: Sequence[Planned], times: Sequence[float | None]) -> list[Planned]:
-    """`todo` in the order that keeps all cores busy to the end; runs of unknown length come first."""
+def ordered(todo: Sequence[Planned], times: Sequence[float | None], shortest: bool = False) -> list[Planned]:
+    """`todo`, the longest first, which keeps all workers busy to the end; runs of unknown length before them.
+
+    `shortest` first where time is limited, so that most of them end.
+    """
     lengths = [float("inf") if time is None else time for time in times]
-    parts = stack.together(list(zip(todo, lengths, strict=True)), [run.stack for run in todo])
-    order = sorted(parts, key=lambda part: -sum(length for _, length in part))
+    found = stacks.together(list(zip(todo, lengths, strict=True)), [run.stack for run in todo])
+    order = sorted(found, key=lambda part: sum(length for _, length in part), reverse=not shortest)
     return [run for part in order for run, _ in part]
 
 
 def describe(
-    planned: Sequence[Planned], blocked: Mapping[Cell, str], estimate: float, unknown: Collection[str]
+    planned: Sequence[Planned], blocked: Sequence[Blocked], estimate: float, unknown: Collection[str]
 ) -> str:
     """The plan as text: a line per experiment, what is done, what will run, what cannot, and the estimate.
 
@@ -133,13 +139,13 @@ def describe(
     lines = [f"{'experiment':24}{'runs':>6}{'done':>6}{'to run':>8}{'steps to run':>14}"]
     by_experiment: dict[str, list[Planned]] = defaultdict(list)
     for run in planned:
-        by_experiment[run.cell.experiment].append(run)
+        by_experiment[run.experiment].append(run)
     for name, group in by_experiment.items():
         todo = [run for run in group if run.rows is None]
         steps = sum(run.steps for run in todo)
         lines.append(f"{name:24}{len(group):6}{len(group) - len(todo):6}{len(todo):8}{steps:14,}")
-    for reason in dict.fromkeys(blocked.values()):
-        names = dict.fromkeys(cell.experiment for cell, why in blocked.items() if why == reason)
+    for reason in dict.fromkeys(run.reason for run in blocked):
+        names = dict.fromkeys(run.experiment for run in blocked if run.reason == reason)
         lines.append(f"cannot run: {', '.join(names)}: {reason}")
     if any(run.rows is None for run in planned):
         known = f"about {duration(estimate)}" if estimate or not unknown else "unknown"

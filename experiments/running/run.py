@@ -20,6 +20,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from experiments.config.compose import ConfigError, Configuration, check_network
+from experiments.config.identity import without_off
 from experiments.config.protocols import protocol_of
 from experiments.files import cache_folder, choices_checksum, save_arrays, write_json, write_text
 from experiments.records import Row, provenance, read_result
@@ -34,7 +35,7 @@ from experiments.training.tracking import Tracker
 def identity(config: Configuration, source: Source) -> str:
     """The run's id: its choices in words, then a hash of the choices, the data and the protocol's version."""
     version = protocol_of(config.experiment)
-    facts = {"choices": config.choices, "data": source.checksum, "protocol": version}
+    facts = {"choices": without_off(config.choices), "data": source.checksum, "protocol": version}
     digest = choices_checksum(facts)[:10]
     seeds = f"s{config.root.seed}" + (f"x{config.root.seeds}" if config.root.seeds > 1 else "")
     names = (config.parameterization_name, config.embedding_name, config.model_name)

@@ -1,7 +1,7 @@
-"""A worker process: takes runs, or stacks of them, as JSON lines on standard input, reports as JSON lines on output.
+"""What trains the runs of a plan in a process of its own, on this machine or a cluster's.
 
-Started by `experiments.running.pool`, pinned to one core on CPU. One process trains many runs, so that
-imports are paid once.
+On this machine it takes requests as JSON lines on standard input and reports as JSON lines on output: one
+process trains many runs, so that imports are paid once. A cluster's job carries one `Request`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,26 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from experiments.files import system_error
+from experiments.training import walltime
+
+Message = dict[str, Any]
+ONE_THREAD = {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+ENDS = ("done", "failed", "stopped")
+
+
+def one_thread(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` for a process that has one core: without threads that would share it."""
+    flags = f"{environment.get('XLA_FLAGS', '')} {ONE_THREAD['XLA_FLAGS']}".strip()
+    return {**environment, **ONE_THREAD, "XLA_FLAGS": flags}
 
 
 def reason_of(error: Exception) -> str:
@@ -24,10 +41,41 @@ def reason_of(error: Exception) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
+@dataclass(frozen=True)
+class Request:
+    """Runs that a job trains as one program, by their command-line words; calling it trains and reports them.
+
+    `folder` is where the words were typed, `until` the end of the time limit, if there is one.
+    """
+
+    runs: tuple[tuple[str, ...], ...]
+    folder: Path
+    until: float | None = None
+    one_core: bool = False
+
+    def __call__(self) -> list[Message]:
+        """Train; return how each run ended: a message with `run`, its position, and `event`."""
+        os.chdir(self.folder)
+        if self.until is not None:
+            os.environ[walltime.UNTIL] = repr(self.until)
+        if self.one_core and "jax" not in sys.modules:
+            os.environ.update(one_thread(os.environ))
+        messages: list[Message] = []
+        train(dict(enumerate(self.runs)), lambda run, message: messages.append({"run": run, **message}))
+        return [message for message in messages if message["event"] in ENDS]
+
+    def checkpoint(self, *_: Any, **__: Any) -> Any:
+        """What submitit queues again when the job's time is nearly up or it is preempted."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
 def main() -> None:
     """Serve until standard input ends."""
     channel = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a run prints goes to the log, not between the messages
+    walltime.heed_signals()
 
     def say(run: int, message: Mapping[str, Any]) -> None:
         channel.write(json.dumps({"run": run, **message}) + "\n")
@@ -56,6 +104,8 @@ def train(overrides: Mapping[int, Sequence[str]], say: Callable[[int, Mapping[st
             for n, config in zip(overrides, configs, strict=True)
         ]
         found = run_stack(configs, listeners)
+    except walltime.OutOfTime as stop:
+        alone, failure = True, {"event": "stopped", "error": str(stop)}
     except Exception as error:
         traceback.print_exc()
         alone = len(overrides) == 1 or isinstance(error, OSError)

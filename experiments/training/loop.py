@@ -17,7 +17,7 @@ from annotated_types import Ge, Gt
 from experiments.config.compose import Configuration
 from experiments.files import finite, naming, write_text
 from experiments.task import Data
-from experiments.training import checkpoints, members, outcomes
+from experiments.training import checkpoints, members, outcomes, walltime
 from experiments.training.checkpoints import Checkpoint
 from experiments.training.members import Group, Member
 from experiments.training.outcomes import Outcome, Trained
@@ -102,6 +102,8 @@ def _train_groups(stack: Sequence[Training], data: Data, everyone: Sequence[Memb
     parts = members.groups(everyone, size)
     for group in parts:
         if not all(outcomes.holds(run.checkpoints, group) for run in stack):
+            if walltime.is_up():
+                raise walltime.OutOfTime(f"stopped in time before group {group.index + 1} of {len(parts)}")
             for run in stack:  # of other groups, or of runs that were alone then
                 outcomes.drop_from(run.checkpoints, group.index)
             GroupRun(stack, data, built, group, len(parts)).train()
@@ -185,7 +187,7 @@ class GroupRun:
         if step == 0 and self.trainer.evaluate_every:
             for n, run in enumerate(self.stack):
                 run.history.add(self._entries(n, states[n], 0, recorded=0))
-        saved, pace = time.monotonic(), None
+        saved, saving, pace = time.monotonic(), 0.0, None
         while step < steps:
             count = _next_call(step, steps, every, pace, self.execution.progress_seconds)
             begun = time.perf_counter()
@@ -200,9 +202,14 @@ class GroupRun:
                 states = tuple(state | {"sums": jax.tree.map(_zeroed, state["sums"])} for state in states)
                 if all(self._lost(state, step) for state in states):
                     break
-            if step < steps and time.monotonic() - saved > self.execution.checkpoint_seconds:
+            out_of_time = walltime.is_up(needed=spent + saving)
+            if step < steps and (out_of_time or time.monotonic() - saved > self.execution.checkpoint_seconds):
+                begun = time.monotonic()
                 self._checkpoint(states, step)
                 saved = time.monotonic()
+                saving = saved - begun
+                if out_of_time:
+                    raise walltime.OutOfTime(f"stopped in time at step {step} of {steps}")
         return states
 
     def _tell(self, states: tuple[PyTree, ...], step: int, due: bool) -> None:

@@ -12,15 +12,17 @@ import pytest
 from experiments.config.compose import group_options
 from experiments.records import Cell, read_results, read_runs
 from experiments.reproduce import main
+from experiments.running.cores import Cores
 from experiments.running.plan import (
     describe,
     duration,
     estimated_seconds,
     expected_seconds,
-    longest_first,
-    plan,
+    ordered,
+    parts,
+    requests,
 )
-from experiments.running.pool import work
+from experiments.running.plan import plan as plan_words
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("plain", "aa", "wn", "rwf")
@@ -28,6 +30,10 @@ NAMES = ("plain", "aa", "wn", "rwf")
 
 def cells(*names: str, variant: tuple[str, ...] = ()) -> list[Cell]:
     return [Cell("image_natural", name, "gaussian", "mlp", variant) for name in names]
+
+
+def plan(wanted: list[Cell], profile: str, words: list[str]):
+    return plan_words(requests(wanted, profile, words))
 
 
 def options(runs: Path) -> list[str]:
@@ -75,16 +81,15 @@ def test_a_second_command_repeats_nothing_and_draws_from_what_is_there(table, ca
 
 def test_the_estimate_is_learnt_from_earlier_rows(table, tmp_path):
     todo, _ = plan(cells("aa", "wn"), "smoke", options(tmp_path))
-    assert (
-        expected_seconds(todo, [], "smoke") == [None, None] and estimated_seconds(todo, [None, 1.0], 2) == 1.0
-    )
+    assert expected_seconds(todo, []) == [None, None] and estimated_seconds(todo, [None, 1.0], 2) == 1.0
     row = read_runs(table[0] / "runs")[0]
-    times = expected_seconds(todo, [row], "smoke")
+    times = expected_seconds(todo, [row])
     assert estimated_seconds(todo, times, 1) == pytest.approx(2 * row.seconds)
     longer, _ = plan(cells("aa"), "smoke", [*options(tmp_path), f"trainer.steps={3 * row.steps}"])
-    assert expected_seconds(longer, [row], "smoke") == [pytest.approx(3 * row.seconds)]
+    assert expected_seconds(longer, [row]) == [pytest.approx(3 * row.seconds)]
     assert estimated_seconds(todo, [3.0, 1.0], 2) == 3.0
-    assert longest_first(todo, [1.0, 2.0]) == todo[::-1] and longest_first(todo, [1.0, None]) == todo[::-1]
+    assert ordered(todo, [1.0, 2.0]) == todo[::-1] and ordered(todo, [1.0, None]) == todo[::-1]
+    assert ordered(todo, [1.0, 2.0], shortest=True) == todo
     assert duration(3 * 3600 + 60) == "3 h 01 min"
 
 
@@ -104,15 +109,13 @@ def test_the_control_is_planned_where_it_is_asked_for(tmp_path, capsys):
 
 def test_all_is_every_table_and_figure_and_only_settings_tables_need_no_runs(tmp_path, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(
-        "experiments.running.plan.plan", lambda cells, profile, words: (asked.extend(cells) or [], {})
-    )
+    monkeypatch.setattr("experiments.running.plan.plan", lambda wanted: (asked.extend(wanted) or [], []))
     words = ["all", "--dry-run", "--profile", "quick", "--runs", str(tmp_path), "--results", str(tmp_path)]
     assert main(words) == 0
     printed = capsys.readouterr().out
     names = [*(f"table_{n}" for n in range(1, 13)), *(f"figure_{n}" for n in range(1, 22))]
     assert printed.startswith(", ".join(names) + " at profile=quick")
-    assert {cell.experiment for cell in asked} == set(group_options("experiment"))
+    assert {words[0].removeprefix("experiment=") for words in asked} == set(group_options("experiment"))
 
 
 def test_settings_are_rendered_without_runs(tmp_path, capsys):
@@ -132,7 +135,7 @@ def test_a_plan_names_each_run_once(tmp_path):
     runs, blocked = plan([*cells(*NAMES), *cells("rwf")], "smoke", options(tmp_path))
     assert len(runs) == 4 and not blocked
     runs, _ = plan(cells(*NAMES), "smoke", [*options(tmp_path), "seeds=3"])
-    assert len(runs) == 12 and {run.seed for run in runs} == {0, 1, 2}
+    assert len(runs) == 12 and {run.words[-2] for run in runs} == {"seed=0", "seed=1", "seed=2"}
 
 
 def test_cells_without_their_data_do_not_stop_the_others(tmp_path, monkeypatch, capsys):
@@ -140,10 +143,14 @@ def test_cells_without_their_data_do_not_stop_the_others(tmp_path, monkeypatch, 
     (tmp_path / "empty").mkdir()
     lego = Cell("nerf_lego", "plain", "gaussian", "mlp")
     runs, blocked = plan([Cell("regression_1d", "rwf", "none", "mlp"), lego], "paper", ["tracking=none"])
-    assert len(runs) == 1 and list(blocked) == [lego] and "lego" in blocked[lego]
+    assert (
+        len(runs) == 1
+        and [run.experiment for run in blocked] == ["nerf_lego"]
+        and "lego" in blocked[0].reason
+    )
     text = describe(runs, blocked, 0.0, {"regression_1d"})
-    assert f"cannot run: nerf_lego: {blocked[lego]}" in text and "estimated time: unknown" in text
-    assert "about 1 min 30 s, without" in describe(runs, {}, 90.0, {"regression_1d"})
+    assert f"cannot run: nerf_lego: {blocked[0].reason}" in text and "estimated time: unknown" in text
+    assert "about 1 min 30 s, without" in describe(runs, [], 90.0, {"regression_1d"})
     words = ["figure_14", "--profile", "paper", "--runs", str(tmp_path / "runs"), "--dry-run"]
     assert main(words) == 2  # nothing is left to run
     assert capsys.readouterr().err.count("\n") == 1
@@ -168,7 +175,7 @@ def test_a_failing_cell_and_a_dying_worker_do_not_stop_the_others(tmp_path):
                 if (Path("/proc") / process / "stat").read_text().split()[3] == str(os.getpid()):
                     os.kill(int(process), signal.SIGKILL)
 
-    work([runs[0], *broken, *quick], 1, False, tmp_path / "logs", report)
+    Cores(workers=1).carry_out(parts([runs[0], *broken, *quick]), tmp_path / "logs", report)
     messages = list(outcomes.values())
     assert [message["event"] for message in messages] == ["failed", "failed", "done", "done"]
     assert "exit code -9" in messages[0]["error"]

@@ -12,16 +12,15 @@ import pytest
 import rwf
 from experiments import train
 from experiments.config.compose import (
-    NUMERIC_NODES,
     ConfigError,
     check_network,
     compose_config,
     configure,
-    flatten,
     group_options,
 )
+from experiments.config.identity import NODES, flatten
 from experiments.reporting.metrics import CONTROL
-from experiments.running.multirun import expand
+from experiments.running.grid import expand
 
 ROOT = Path(__file__).resolve().parents[3]
 SMOKE = ["experiment=image_natural", "profile=smoke", "tracking=none"]
@@ -53,6 +52,12 @@ COLUMNS = ("plain", "aa", "wn", "rwf")
         ([*SMOKE, "optimizer.learning_rate=0"], ["`optimizer.learning_rate`", "greater than 0"]),
         ([*SMOKE, "seed=true"], ["`seed`=True", "integer"]),
         ([*SMOKE, "seed=-1"], ["`seed`=-1"]),
+        ([*SMOKE, "seed=4294967296"], ["`seed`=4294967296", "4294967295"]),
+        ([*SMOKE, "seed=4294967295", "seeds=2"], ["`seeds`=2", "4294967295"]),
+        ([*SMOKE, "reduced=nothing"], ["`reduced`", "no setting"]),
+        ([*SMOKE, "+about.title=mine"], ["`about.title`", "no setting"]),
+        ([*SMOKE, "launcher=jobli"], ["launcher=jobli", "basic, cores"]),
+        ([*SMOKE, "launcher.worker=2"], ["`launcher.worker`", "did you mean `launcher.workers`?"]),
         ([*SMOKE, "seed=[1,"], ["seed=[1,"]),
         ([*SMOKE, "seed=0,1"], ["`seed=0,1`", "--multirun"]),
         ([*SMOKE, "task=null"], ["`task`", "_target_"]),
@@ -65,7 +70,7 @@ COLUMNS = ("plain", "aa", "wn", "rwf")
 )  # fmt: skip
 def test_a_wrong_configuration_is_one_line_that_names_the_key(words, says):
     with pytest.raises(ConfigError) as raised:
-        for overrides in expand(words):
+        for overrides in expand(words, several=False):
             check_network(configure(overrides))
     message = str(raised.value)
     assert "\n" not in message
@@ -89,7 +94,7 @@ def test_the_command_exits_with_2_and_writes_nothing(tmp_path):
 
 
 def test_every_job_of_a_sweep_is_checked_before_the_first_runs():
-    jobs = expand(["--multirun", *SMOKE, "seed=0,1", "trainer.steps=5,0"])
+    jobs = expand([*SMOKE, "seed=0,1", "trainer.steps=5,0"], several=True)
     assert len(jobs) == 4
     configure(jobs[0])
     with pytest.raises(ConfigError, match=r"trainer\.steps"):
@@ -136,7 +141,7 @@ def composed(experiment: str, column: str, profile: str = "paper") -> dict:
     """All that determines the numbers, with dotted keys."""
     words = [f"experiment={experiment}", f"profile={profile}", f"parameterization={column}"]
     config, _ = compose_config(words)
-    return flatten({name: config[name] for name in NUMERIC_NODES})
+    return flatten({name: config[name] for name in NODES})
 
 
 @pytest.mark.parametrize("experiment", ["image_natural", "navier_stokes", "regression_1d"])
@@ -163,7 +168,7 @@ def test_experiments_are_short_headed_by_their_command_and_name_no_parameterizat
     assert lines[1].startswith(f"# python -m experiments.train experiment={experiment}")
     assert "parameterization:" not in text
     settings = [line for line in lines if line.strip() and not line.startswith("#")]
-    assert len(settings) <= 30
+    assert len(settings) <= 34
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -172,7 +177,7 @@ def test_the_paper_profile_is_the_experiment_and_reductions_say_what_they_reduce
     assert paper.root.reduced is None
     for profile in ("quick", "smoke"):
         config = configure([f"experiment={experiment}", f"profile={profile}"])
-        numbers = [{n: c.choices[n] for n in NUMERIC_NODES} for c in (paper, config)]
+        numbers = [{n: c.choices[n] for n in NODES} for c in (paper, config)]
         ours, theirs = (flatten(n) for n in numbers)
         shrunk = {key for key in ours if ours[key] != theirs.get(key)} - {"task.real_data"}
         assert bool(shrunk) == (config.root.reduced is not None), shrunk

@@ -5,7 +5,8 @@ import pytest
 from experiments.config import kept as composed
 from experiments.config.compose import CONFIGS, _compose, compose_config
 from experiments.records import Cell
-from experiments.running.plan import plan
+from experiments.running.grid import expand
+from experiments.running.plan import plan, requests
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ def test_it_is_composed_once_and_again_when_words_or_files_change(configs):
         return {"number": len(calls), "none": None, "list": [0.1, "x"]}
 
     def kept(*words):
-        return composed.kept(configs, words, compose)["number"]
+        return composed.kept([configs], words, compose)["number"]
 
     assert (kept("x"), kept("x"), kept("y"), kept("x")) == (1, 1, 2, 1)
     (configs / "paper" / "table.yaml").write_text("b: 1")  # enters no composition
@@ -40,41 +41,54 @@ def test_it_is_composed_once_and_again_when_words_or_files_change(configs):
     assert kept("x") == 4
 
 
-def test_one_entry_serves_all_folders_of_runs(configs, cache):
-    def compose(words):
-        folder = words[0].removeprefix("runs=")
-        if len(words) > 1:
-            raise ValueError(" ".join(words))
-        return {"runs": folder, "inside": f"{folder}/x"}
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "a/b",
+        "/x/My Drive/runs",
+        "läufe/α",
+        "a+b=c, [1] {2}",
+        "it's",
+        'say "so"',
+        "$HOME",
+        "a\\b",
+        "(x)",
+        "~y",
+    ],
+)
+def test_a_folder_of_runs_is_taken_as_the_shell_hands_it_over(folder, cache):
+    words = ["experiment=regression_1d", "profile=smoke"]
+    assert compose_config([*words, f"runs={folder}"])[0]["runs"] == folder
+    assert compose_config([*words, f"runs='{folder}'"])[0]["runs"] == folder  # quotes of Hydra's own grammar
+    assert len(list(cache.iterdir())) == 1  # one entry serves all folders
+    (job,) = expand([*words, f"runs={folder}"], several=False)
+    assert job[-1] == f"runs={folder}"
 
-    for folder in ("a/b", "/tmp/c-d", "a/b"):
-        assert composed.kept(configs, [f"runs={folder}"], compose) == {
-            "runs": folder,
-            "inside": f"{folder}/x",
-        }
-    assert len(list(cache.iterdir())) == 1
-    assert composed.kept(configs, ["runs=plain"], compose)["runs"] == "plain"
-    with pytest.raises(ValueError, match="runs=a/b typo=1"):
-        composed.kept(configs, ["runs=a/b", "typo=1"], compose)
+
+def test_a_cache_that_cannot_be_written_is_done_without(configs, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RWF_CACHE", str(tmp_path / "file"))
+    assert composed.kept([configs], ["x"], lambda _: 7) == 7
 
 
 def test_what_reads_the_environment_is_composed_each_time(configs, cache):
     numbers = iter(range(9))
-    words = ["runs=${oc.env:HOME}"]
-    assert [composed.kept(configs, words, lambda _: next(numbers)) for _ in range(2)] == [0, 1]
+    words = ["tracking.project=${oc.env:HOME}"]
+    assert [composed.kept([configs], words, lambda _: next(numbers)) for _ in range(2)] == [0, 1]
     (configs / "a.yaml").write_text("a: ${oc.env:HOME}")
-    assert [composed.kept(configs, ["x"], lambda _: next(numbers)) for _ in range(2)] == [2, 3]
+    assert [composed.kept([configs], ["x"], lambda _: next(numbers)) for _ in range(2)] == [2, 3]
     assert not cache.exists()
 
 
 def test_damaged_entries_are_made_anew_and_old_ones_go(configs, cache, monkeypatch):
-    composed.kept(configs, ["x"], lambda _: 1)
+    composed.kept([configs], ["x"], lambda _: 1)
     (entry,) = cache.glob("*.json")
     entry.write_text("{")
-    assert composed.kept(configs, ["x"], lambda _: 2) == 2 and composed.kept(configs, ["x"], lambda _: 3) == 2
+    assert composed.kept([configs], ["x"], lambda _: 2) == 2
+    assert composed.kept([configs], ["x"], lambda _: 3) == 2
     monkeypatch.setattr(composed, "LIMIT", 4)
     for number in range(9):
-        composed.kept(configs, [f"x={number}"], lambda _: 0)
+        composed.kept([configs], [f"x={number}"], lambda _: 0)
     assert len(list(cache.glob("*.json"))) <= 4
 
 
@@ -92,6 +106,6 @@ def test_a_kept_config_is_the_composed_one_and_an_error_is_not_kept(cache):
 def test_a_second_plan_composes_nothing(tmp_path, monkeypatch):
     words = [f"runs={tmp_path}", "tracking=none", "seeds=2"]
     cells = [Cell("advection", name, "periodic", "mlp") for name in ("plain", "rwf")]
-    first = plan(cells, "smoke", words)
+    first = plan(requests(cells, "smoke", words))
     monkeypatch.setattr("experiments.config.compose._compose", None)
-    assert plan(cells, "smoke", words) == first and len(first[0]) == 4
+    assert plan(requests(cells, "smoke", words)) == first and len(first[0]) == 4

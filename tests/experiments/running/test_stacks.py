@@ -17,8 +17,8 @@ from experiments.config.compose import ConfigError, configure
 from experiments.records import Cell
 from experiments.running import run as runs
 from experiments.running import worker
-from experiments.running.plan import estimated_seconds, longest_first, plan, stacks
-from experiments.running.pool import work
+from experiments.running.cores import Cores
+from experiments.running.plan import estimated_seconds, ordered, parts, plan, requests
 from experiments.running.run import data_source, folder_of, run, run_stack
 from experiments.training.checkpoints import to_host
 from experiments.training.loop import read_history
@@ -143,29 +143,34 @@ def test_what_cannot_be_stacked_is_one_line_that_names_the_key(tmp_path, words, 
 def planned(folder: Path, mode: str, *names: str) -> list:
     cells = [Cell("regression_1d", name, "none", "mlp") for name in names]
     cells += [Cell("regression_1d", "rwf", "none", "mlp", ("model.width=8",))]
-    return plan(cells, "smoke", [f"runs={folder}", "tracking=none", "seeds=2", f"execution.stack={mode}"])[0]
+    words = [f"runs={folder}", "tracking=none", "seeds=2", f"execution.stack={mode}"]
+    return plan(requests(cells, "smoke", words))[0]
 
 
 def test_runs_of_a_cell_and_seed_go_to_a_worker_together_where_the_config_says_so(tmp_path):
     todo = planned(tmp_path, "always", *NAMES)
-    sizes = [len(part) for part in stacks(todo)]
-    assert sorted(sizes) == [1, 1, 5, 5] and {len({run.seed for run in part}) for part in stacks(todo)} == {1}
-    assert [run.folder for part in stacks(longest_first(todo, [1.0] * 12)) for run in part] == [
-        run.folder for run in longest_first(todo, [1.0] * 12)
+    sizes = [len(part) for part in parts(todo)]
+    assert sorted(sizes) == [1, 1, 5, 5] and {
+        len({run.words[-2:] for run in part}) for part in parts(todo)
+    } == {1}
+    assert [run.folder for part in parts(ordered(todo, [1.0] * 12)) for run in part] == [
+        run.folder for run in ordered(todo, [1.0] * 12)
     ]
     assert estimated_seconds(todo, [1.0] * 12, 4) == 5.0
     for mode in ("never", "accelerator"):  # the latter on a CPU
-        assert {len(part) for part in stacks(planned(tmp_path, mode, *NAMES))} == {1}
+        assert {len(part) for part in parts(planned(tmp_path, mode, *NAMES))} == {1}
 
 
 def test_a_worker_reports_each_run_of_a_stack(tmp_path):
-    todo = stacks(planned(tmp_path, "always", "plain", "rwf"))[0]
+    todo = parts(planned(tmp_path, "always", "plain", "rwf"))[0]
     assert len(todo) == 2
     heard = {run.label: [] for run in todo}
-    work(todo, 1, False, tmp_path / "logs", lambda run, message: heard[run.label].append(message))
+    Cores(workers=1).carry_out(
+        [todo], tmp_path / "logs", lambda run, message: heard[run.label].append(message)
+    )
     for one, messages in zip(todo, heard.values(), strict=True):
         assert {message["event"] for message in messages[:-1]} == {"progress"}
-        assert messages[-1]["rows"][0]["parameterization"] == one.cell.parameterization
+        assert f"parameterization={messages[-1]['rows'][0]['parameterization']}" in one.words
         assert (one.folder / "result.json").exists()
 
 

@@ -1,0 +1,139 @@
+"""The one engine for runs: `reproduce`, `train --multirun` and `tune` hand it a plan, a launcher carries it out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from experiments.config.compose import configure
+from experiments.files import system_error
+from experiments.records import Row
+from experiments.running.plan import Planned, parts
+from experiments.running.worker import Message
+from experiments.training import walltime
+
+Report = Callable[[Planned, Message], None]
+"""What a launcher calls, one call at a time, with what is said of a run: progress, done, failed or stopped."""
+
+
+class LaunchError(Exception):
+    """A launcher that cannot start: one line that says why and what to do."""
+
+
+class Launcher(Protocol):
+    """Where runs are trained. A frozen dataclass, chosen as `launcher=NAME` (configs/launcher/)."""
+
+    def check(self) -> None:
+        """Raise LaunchError where it cannot work here."""
+
+    def at_a_time(self) -> int:
+        """How many runs train side by side, for estimates."""
+
+    def carry_out(self, work: Sequence[Sequence[Planned]], logs: Path, report: Report) -> None:
+        """Train each of `work`, runs that are one program together, and report how each run ends.
+
+        Raises LaunchError where the work cannot be handed over.
+        """
+
+
+@dataclass
+class Ended:
+    """How the runs of a plan ended, by label: those that failed and why, those that time did not suffice for."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all ended well, 1 where one failed, `walltime.EXIT_CODE` where time was up."""
+        return 1 if self.failed else walltime.EXIT_CODE if self.stopped else 0
+
+
+def launcher_of(words: Sequence[str]) -> Any:
+    """The launcher that a run's words choose. Raises ConfigError."""
+    return configure(words).launcher
+
+
+def carry_out(
+    todo: Sequence[Planned],
+    launcher: Launcher,
+    logs: Path,
+    keep: Callable[[Sequence[Row]], None] = lambda _: None,
+) -> Ended:
+    """Train `todo` by `launcher`, showing progress; hand the rows of each run to `keep` as it ends.
+
+    A run that fails does not end the others. Raises LaunchError where the launcher cannot start.
+    """
+    ended = Ended()
+    if not todo:
+        return ended
+    launcher.check()
+    screen = Screen(len(todo), sum(run.steps for run in todo))
+
+    def report(run: Planned, message: Message) -> None:
+        if message["event"] == "done":
+            try:
+                keep([Row.from_json(row) for row in message["rows"]])
+            except (
+                OSError,
+                ValueError,
+            ) as error:  # the run is kept: its rows are added when it is found done
+                reason = system_error(error) if isinstance(error, OSError) else str(error)
+                ended.failed[run.label] = f"its rows were not added: {reason}"
+        elif message["event"] == "failed":
+            ended.failed[run.label] = message["error"]
+        elif message["event"] == "stopped":
+            ended.stopped.append(run.label)
+        screen.show(run, message)
+
+    try:
+        launcher.carry_out(parts(todo), logs, report)
+    finally:
+        screen.close()
+    return ended
+
+
+class Screen:
+    """One bar for the whole plan in a terminal; elsewhere a line per finished run."""
+
+    def __init__(self, runs: int, steps: int) -> None:
+        self.runs, self.ended = runs, 0
+        self.shares: dict[str, float] = {}
+        self.bar = tqdm(total=steps, unit="step", disable=None, desc="runs", smoothing=0.05, unit_scale=True)
+
+    def show(self, run: Planned, message: Message) -> None:
+        """Take one message about a run."""
+        if message["event"] == "progress":
+            share = (message["group"] + message["step"] / message["steps"]) / message["groups"]
+        else:
+            share = 1.0
+            self.ended += 1
+            self.bar.write(f"[{self.ended}/{self.runs}] {run.label}: {_outcome(message)}", file=sys.stdout)
+            sys.stdout.flush()
+        self.bar.update(round((share - self.shares.get(run.label, 0.0)) * run.steps))
+        self.shares[run.label] = share
+        values = [f"{name} {value}" for name, value in message.get("values", {}).items()]
+        words = " ".join([f"{self.ended} of {self.runs} runs; {run.label}", *values])
+        self.bar.set_postfix_str(words, refresh=False)
+
+    def close(self) -> None:
+        """End the bar's line."""
+        self.bar.close()
+
+
+def _outcome(message: Message) -> str:
+    if message["event"] == "failed":
+        return f"FAILED ({message['error']})"
+    if message["event"] == "stopped":
+        return f"not finished ({message['error']})"
+    found = []
+    for row in message["rows"]:
+        known = [value for value in row["metrics"][row["metric"]] if value is not None]
+        mean = f"{sum(known) / len(known):.4g}" if known else "no value"
+        found.append(f"{row['metric']} {mean}, {row['status']}, {row['seconds']:.0f} s")
+    return "; ".join(found)
