@@ -36,7 +36,7 @@ class Darcy:
     """
 
     metric: ClassVar[str] = "relative_l2"
-    law: Literal["log10", "minus", "natural"] = "natural"
+    law: Literal["log10", "minus", "natural"] = solver.LAW
     functions: Annotated[int, Ge(1)] = 2000
     test_functions: Annotated[int, Ge(1)] = 100
     points: Annotated[int, Ge(4)] = 64  # a side of the grid, edges included
