@@ -13,7 +13,7 @@ import platform
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -74,7 +74,9 @@ class Row:
 
     `protocol` is the experiment's version when the run was made (`experiments.config.protocols`).
     `metrics` has one entry per name, each with one value per item, None where that item diverged.
-    `metric` names the entry that tables read. `seconds` is wall-clock time of the training, for runs trained
+    `metric` names the entry that tables read. `each` has for some metrics, for each item, the values for each
+    test function or view that the metric is the mean of, None where the item diverged; rows of older runs have
+    none. `seconds` is wall-clock time of the training, for runs trained
     in one program an equal share of it; `iterations_per_second` is the speed of one member, None where one
     diverged, as training may have ended early. `commit` and `dirty` are None outside a git checkout.
     """
@@ -104,12 +106,18 @@ class Row:
     commit: str | None
     dirty: bool | None
     date: str
+    each: Mapping[str, tuple[tuple[float | None, ...] | None, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variant", tuple(self.variant))
         object.__setattr__(self, "items", tuple(self.items))
         metrics = {name: tuple(finite(list(values))) for name, values in self.metrics.items()}
         object.__setattr__(self, "metrics", metrics)
+        each = {
+            name: tuple(None if own is None else tuple(finite(list(own))) for own in items)
+            for name, items in self.each.items()
+        }
+        object.__setattr__(self, "each", each)
         problem = _problem(self)
         if problem:
             raise ValueError(problem)
@@ -124,16 +132,18 @@ class Row:
         return self.data["stand_in"]
 
     def to_json(self) -> dict[str, Any]:
-        """The row as plain JSON values, keys in the order of the fields."""
-        return finite({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+        """The row as plain JSON values, keys in the order of the fields; without an empty `each`."""
+        values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        return finite({name: value for name, value in values.items() if name != "each" or value})
 
     @classmethod
     def from_json(cls, value: object, where: str = "row") -> Row:
         """Build a row from parsed JSON. Raises ValueError, one line naming `where`, on any other shape."""
         if not isinstance(value, Mapping):
             raise ValueError(f"{where}: a row is a JSON object, not {type(value).__name__}")
-        names = {field.name for field in dataclasses.fields(cls)}
-        for problem, keys in (("unknown", value.keys() - names), ("missing", names - value.keys())):
+        names = {entry.name for entry in dataclasses.fields(cls)}
+        missing = names - value.keys() - {"each"}
+        for problem, keys in (("unknown", value.keys() - names), ("missing", missing)):
             if keys:
                 raise ValueError(f"{where}: {problem} key {', '.join(sorted(map(str, keys)))}")
         try:
@@ -159,6 +169,11 @@ def _problem(row: Row) -> str | None:
     for name, values in row.metrics.items():
         if len(values) != len(row.items):
             return f"metric {name} has {len(values)} values for {len(row.items)} items"
+    for name, items in row.each.items():
+        if name not in row.metrics:
+            return f"each has {name!r}, which is not among the metrics ({', '.join(row.metrics)})"
+        if len(items) != len(row.items):
+            return f"each {name} has {len(items)} lists for {len(row.items)} items"
     return None
 
 

@@ -68,7 +68,11 @@ class Task(Protocol):
         """The scalar to minimise, and its named parts for the log."""
 
     def evaluate(self, network: Network, shared: PyTree, item: PyTree) -> dict[str, jax.Array]:
-        """Test metrics of one trained member, scalars."""
+        """Test metrics of one trained member, scalars.
+
+        With them, where a scalar is a mean over test functions or views: the vector of its values for each of
+        these, under the scalar's name with `_each` behind it. The row keeps it; the history does not.
+        """
 
     def predict(self, network: Network, shared: PyTree, item: PyTree) -> dict[str, jax.Array]:
         """What the figures draw: named arrays, documented by the task."""

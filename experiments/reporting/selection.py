@@ -98,12 +98,12 @@ def diverged(rows: Iterable[Row], metric: str) -> int:
     return 0 if metric == RATE else sum(value is None for row in rows for value in row.metrics[metric])
 
 
-def inner_spread(rows: Sequence[Row], metric: str) -> float | None:
-    """The spread that a run reports within its one item (over test functions or views), averaged over seeds.
+def inner(rows: Sequence[Row], metric: str, what: str) -> float | None:
+    """The `std` or `median` that a run reports within its one item (over test functions or views), averaged over seeds.
 
-    A task reports it as the metric `<metric>_std`; None where it does not, or where there are several items.
+    A task reports it as the metric `<metric>_<what>`; None where it does not, or where there are several items.
     """
-    name = f"{metric}_std"
+    name = f"{metric}_{what}"
     found = [row.metrics[name][0] for row in rows if len(row.items) == 1 and name in row.metrics]
     found = [value for value in found if value is not None]
     return sum(found) / len(found) if found else None

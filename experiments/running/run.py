@@ -203,6 +203,7 @@ def rows_of(
                 items=tuple(names),
                 metric=config.task.metric,
                 metrics={name: _values(mine, name) for name in mine[0].metrics},
+                each={name: _each(mine, name) for name in mine[0].each},
                 status="diverged" if diverged else "finished",
                 steps=trained.steps,
                 seconds=round(trained.seconds, 3),
@@ -216,6 +217,13 @@ def rows_of(
 
 def _values(outcomes: Sequence[Outcome], name: str) -> tuple[float | None, ...]:
     return tuple(None if o.diverged_at >= 0 else o.metrics[name] for o in outcomes)
+
+
+def _each(outcomes: Sequence[Outcome], name: str) -> tuple[tuple[float, ...] | None, ...]:
+    # str: the shortest decimals that say the float32
+    return tuple(
+        None if o.diverged_at >= 0 else tuple(float(str(value)) for value in o.each[name]) for o in outcomes
+    )
 
 
 def save_stacked(

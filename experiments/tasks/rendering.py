@@ -80,7 +80,7 @@ class InverseRendering:
         return jnp.mean((colours - batch["colours"]) ** 2), {}
 
     def evaluate(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
-        """PSNR of the test views: mean and standard deviation."""
+        """PSNR of the test views: mean, standard deviation, and each."""
 
         def score(view: tuple[jax.Array, jax.Array]) -> jax.Array:
             image, pose = view
@@ -88,7 +88,7 @@ class InverseRendering:
             return psnr(seen, image.astype(jnp.float32) / 255)
 
         values = jax.lax.map(score, (shared["test"]["images"], shared["test"]["poses"]))
-        return {"psnr": jnp.mean(values), "psnr_std": jnp.std(values)}
+        return {"psnr": jnp.mean(values), "psnr_std": jnp.std(values), "psnr_each": values}
 
     def predict(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
         """`truth` and `prediction`: the test views (views, size, size, 3), 8 bits a channel."""

@@ -245,7 +245,7 @@ class GroupRun:
             values = {name: np.asarray(total) / recorded for name, total in state["sums"].items()}
         due = trainer.evaluate_every and step % trainer.evaluate_every == 0
         if due or step == trainer.steps:
-            values |= jax.device_get(self.programs.evaluate(state, self.shared, self.items))
+            values |= self._evaluated(state)[0]
         if trainer.weight_change:
             values["weight_change"] = np.asarray(self.programs.weight_change[n](state, self.seeds))
         rate = float(run.schedule(step))
@@ -257,7 +257,7 @@ class GroupRun:
         ]
 
     def _outcomes(self, state: PyTree) -> list[Outcome]:
-        metrics = jax.device_get(self.programs.evaluate(state, self.shared, self.items))
+        metrics, each = self._evaluated(state)
         predictions = jax.device_get(self.programs.predict(state, self.shared, self.items))
         weights = checkpoints.to_host({name: state[name] for name in ("factors", "constants")})
         diverged = np.asarray(state["diverged_at"])
@@ -267,9 +267,13 @@ class GroupRun:
                 {name: value[n] for name, value in predictions.items()},
                 {name: value[n] for name, value in weights.items()},
                 int(diverged[n]),
+                {name: values[n] for name, values in each.items()},
             )
             for n in range(self.group.real)
         ]
+
+    def _evaluated(self, state: PyTree) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        return outcomes.separated(jax.device_get(self.programs.evaluate(state, self.shared, self.items)))
 
 
 def _zeroed(leaf: jax.Array) -> jax.Array:

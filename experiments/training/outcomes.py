@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from experiments.training.members import Group, Member
 class Outcome:
     """A trained member: last test metrics, arrays for the figures, where it diverged (-1: nowhere).
 
+    `each` has, for some of the metrics, the values for each test function or view that they are the mean of.
     `weights` are the trained factors and the network's constants, keyed by their path (`checkpoints.to_host`).
     """
 
@@ -25,6 +26,7 @@ class Outcome:
     predictions: Mapping[str, np.ndarray]
     weights: Mapping[str, np.ndarray]
     diverged_at: int
+    each: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def save(folder: Path, group: Group, outcomes: Sequence[Outcome], seconds: float
     for n, (outcome, member) in enumerate(zip(outcomes, group.members, strict=False)):
         notes = {"metrics": dict(outcome.metrics), "diverged_at": outcome.diverged_at}
         arrays[f"{n}/notes"] = np.array(json.dumps(notes | {"member": [member.seed, member.item]}))
+        arrays |= {f"{n}/each/{name}": value for name, value in outcome.each.items()}
         arrays |= {f"{n}/prediction/{name}": value for name, value in outcome.predictions.items()}
         arrays |= {f"{n}/weight/{name}": value for name, value in outcome.weights.items()}
     save_arrays(_path(folder, group.index), arrays)
@@ -98,4 +101,19 @@ def _outcome(arrays: Mapping[str, np.ndarray], n: int, notes: Mapping) -> Outcom
         return {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
 
     found = under(f"{n}/prediction/"), under(f"{n}/weight/")
-    return Outcome(notes["metrics"], *found, notes["diverged_at"])
+    return Outcome(notes["metrics"], *found, notes["diverged_at"], under(f"{n}/each/"))
+
+
+def separated(
+    evaluated: Mapping[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What a group's evaluation gives, apart: metrics (members,), and the values (members, n) behind some of them.
+
+    The latter, called `<metric>_each` by the task, are named as their metric.
+
+    >>> separated({"psnr": np.ones(2), "psnr_each": np.ones((2, 5))})[1]["psnr"].shape
+    (2, 5)
+    """
+    metrics = {name: values for name, values in evaluated.items() if np.ndim(values) == 1}
+    each = {name.removesuffix("_each"): values for name, values in evaluated.items() if name not in metrics}
+    return metrics, each

@@ -55,6 +55,28 @@ def test_json_round_trip_keeps_every_value():
     assert json.loads(json.dumps(row().to_json())) == EXAMPLE
 
 
+def test_values_behind_a_metric_are_kept_and_older_rows_have_none():
+    each = {"psnr": [[25.0, 27.2], None]}
+    kept = row(each=each)
+    assert kept.each == {"psnr": ((25.0, 27.2), None)}
+    assert json.loads(json.dumps(kept.to_json())) == {**EXAMPLE, "each": each}
+    assert row().each == {} and "each" not in row().to_json()
+    assert row(each={"psnr": [[float("nan")], None]}).each == {"psnr": ((None,), None)}
+
+
+@pytest.mark.parametrize(
+    ("each", "says"),
+    [
+        ({"psnr": [[1.0]]}, "each psnr has 1 lists for 2 items"),
+        ({"iou": [[1.0], [1.0]]}, "each has 'iou', which is not among the metrics"),
+        ({"psnr": [1.0, 2.0]}, "not iterable"),
+    ],
+)
+def test_values_that_belong_to_no_metric_or_item_are_one_line(each, says):
+    with pytest.raises(ValueError, match=says):
+        row(each=each)
+
+
 def test_not_a_number_becomes_null():
     assert row(metrics={"psnr": [float("nan"), float("inf")]}).metrics["psnr"] == (None, None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from experiments.config.protocols import protocol_of
 from experiments.records import Row
@@ -31,7 +31,8 @@ CONTROL_CAPTION = (
 class Entry:
     """One parameterization in one line: the paper's number, our rows and their summary.
 
-    `ours` is None where there are no rows (pending) or none of them has a finite value (diverged).
+    `ours` is None where there are no rows (pending) or none of them has a finite value (diverged). `median` is
+    over the test functions within a run, averaged over seeds, where the runs state it.
     """
 
     paper: Printed | None
@@ -40,6 +41,7 @@ class Entry:
     diverged: int = 0
     best: bool = False
     paper_best: bool = False
+    median: float | None = None
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,10 @@ def _line(line: Line, choice: selection.Choice, spec: TableSpec) -> TableLine:
 def _entry(line: Line, name: str, rows: Sequence[Row]) -> Entry:
     values = selection.values(rows, line.metric)
     ours = summarise(values) if values else None
-    inner = selection.inner_spread(rows, line.metric)
-    if ours is not None and ours.items == 1 and inner is not None:
-        ours = Summary(ours.mean, inner, ours.items, ours.seeds)
-    return Entry(line.paper.get(name), rows, ours, selection.diverged(rows, line.metric))
+    spread, median = (selection.inner(rows, line.metric, what) for what in ("std", "median"))
+    if ours is not None and ours.items == 1 and spread is not None:
+        ours = Summary(ours.mean, spread, ours.items, ours.seeds)
+    return Entry(line.paper.get(name), rows, ours, selection.diverged(rows, line.metric), median=median)
 
 
 def _with_best(entries: dict[str, Entry], metric: Metric) -> dict[str, Entry]:
@@ -135,11 +137,8 @@ def _with_best(entries: dict[str, Entry], metric: Metric) -> dict[str, Entry]:
     }
     paper = {name: sign * entry.paper.value for name, entry in entries.items() if entry.paper}
     return {
-        name: Entry(
-            entry.paper,
-            entry.rows,
-            entry.ours,
-            entry.diverged,
+        name: replace(
+            entry,
             best=len(ours) > 1 and ours.get(name) == max(ours.values()),
             paper_best=bool(paper) and paper.get(name) == max(paper.values()),
         )

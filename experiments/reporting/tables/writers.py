@@ -20,6 +20,7 @@ LEGEND = (
 )
 LEGEND_VERDICT = " The verdict: whether RWF is better than Plain, and than the best of the other three."
 LEGEND_RATIO = " Errors (1 − IoU for IoU) and rates are compared as ratios."
+LEGEND_MEDIAN = " The median is over the test functions of one trained network, averaged over seeds."
 LEGEND_SPREAD = " ± is the standard deviation over items or, for a single item, within it or over seeds."
 
 
@@ -43,7 +44,10 @@ def ours_text(entry: Entry, line: TableLine, table: Table) -> str:
     """Our number in a cell, or why there is none."""
     if entry.ours is None:
         return "diverged" if entry.rows else "pending"
-    return line.metric.text(entry.ours.mean, entry.ours.spread if table.spread else None)
+    text = line.metric.text(entry.ours.mean, entry.ours.spread if table.spread else None)
+    if entry.median is None or not table.spread:
+        return text
+    return f"{text}, median {line.metric.text(entry.median)}"
 
 
 def paper_text(entry: Entry, line: TableLine, table: Table) -> str | None:
@@ -105,9 +109,10 @@ def _markdown_line(table: Table, line: TableLine) -> list[str]:
         if entry is None:
             cells.append("")
             continue
-        ours = ours_text(entry, line, table).replace(" ± ", "±")
+        ours, comma, median = ours_text(entry, line, table).replace(" ± ", "±").partition(", ")
         paper = (paper_text(entry, line, table) or "").replace(" ± ", "±")
         ours = f"**{ours}**" if entry.best else ours
+        ours += f"<br><sub>{median}</sub>" if comma else ""
         cells.append(f"{ours}<br>({paper})" if paper else ours)
     difference, bracket, limits = difference_text(line).partition(" [")
     cells.append(_unbroken(difference) + (f"<br>{_unbroken(bracket[1:] + limits)}" if bracket else ""))
@@ -128,7 +133,9 @@ def _unbroken(text: str) -> str:
 def legend(table: Table) -> str:
     """How to read the table, as sentences."""
     ratio = any(line.metric.ratio for line in table.lines)
-    return LEGEND + LEGEND_RATIO * ratio + LEGEND_VERDICT * table.verdict + LEGEND_SPREAD * table.spread
+    median = table.spread and any(e.median is not None for line in table.lines for e in line.entries.values())
+    parts = (LEGEND_RATIO * ratio, LEGEND_VERDICT * table.verdict, LEGEND_SPREAD * table.spread)
+    return LEGEND + "".join(parts) + LEGEND_MEDIAN * median
 
 
 def terminal(table: Table) -> str:
@@ -166,6 +173,7 @@ def csv_text(table: Table) -> str:
         "paper_spread",
         "ours",
         "spread",
+        "median",
     ]
     names += [
         "items",
@@ -197,7 +205,9 @@ def _csv_cells(line: TableLine, name: str) -> list:
         spread = entry.paper.spread
         paper = [f"{entry.paper.value / scale:.6g}", None if spread is None else f"{spread / scale:.6g}"]
     ours = (
-        [entry.ours.mean, entry.ours.spread, entry.ours.items, entry.ours.seeds] if entry.ours else [None] * 4
+        [entry.ours.mean, entry.ours.spread, entry.median, entry.ours.items, entry.ours.seeds]
+        if entry.ours
+        else [None] * 5
     )
     row = entry.rows[0] if entry.rows else None
     source = [None] * 6

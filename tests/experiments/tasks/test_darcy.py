@@ -150,6 +150,8 @@ def test_the_loss_and_errors_are_those_of_a_loop(setting):
     found = config.task.evaluate(network, data.shared, {})
     assert float(found["relative_l2"]) == pytest.approx(np.mean(each), rel=1e-4)
     assert float(found["relative_l2_std"]) == pytest.approx(np.std(each), rel=1e-3)
+    assert float(found["relative_l2_median"]) == pytest.approx(np.median(each), rel=1e-4)
+    np.testing.assert_allclose(found["relative_l2_each"], each, rtol=1e-4)
     shown = config.task.predict(network, data.shared, {})
     np.testing.assert_allclose(shown["prediction"], fields[:2], atol=1e-5)
     np.testing.assert_array_equal(shown["inputs"], test["coefficient"][:2])

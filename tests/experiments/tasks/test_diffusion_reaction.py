@@ -39,6 +39,18 @@ def test_the_task_of_the_paper():
     assert config.trainer.steps == 50_000
 
 
+def test_the_known_answer_has_the_notebook_s_setting_and_the_data_of_the_benchmark():
+    config = configure(["experiment=diffusion_reaction_notebook", "profile=paper"])
+    init, _ = rwf.functional(lambda rngs: config.task.network(config.model, config.embedding, rngs))
+    params, _ = jax.eval_shape(init, jax.random.key(0))
+    shapes = [leaf.shape for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
+    assert sorted(shapes) == sorted([(100, 50), (2, 50), *[(50, 50)] * 8])  # [m, 50, 50, 50, 50, 50]
+    optimizer = config.optimizer
+    assert (optimizer.learning_rate, optimizer.decay_steps, optimizer.decay_rate) == (1e-3, 2000, 0.9)
+    assert (config.trainer.steps, config.task.batch_size) == (120_000, 10_000)
+    assert config.task == configure(["experiment=diffusion_reaction", "profile=paper"]).task
+
+
 def test_a_batch_holds_values_of_the_solution_at_its_points(setting):
     config, data = setting
     batch = config.task.batch(data.shared, {}, jax.random.key(0), jnp.int32(0))
@@ -95,6 +107,8 @@ def test_errors_are_those_of_a_loop_over_functions_and_points(setting):
     found = config.task.evaluate(network, data.shared, {})
     assert float(found["relative_l2"]) == pytest.approx(np.mean(each), rel=1e-4)
     assert float(found["relative_l2_std"]) == pytest.approx(np.std(each), rel=1e-3)
+    assert float(found["relative_l2_median"]) == pytest.approx(np.median(each), rel=1e-4)
+    np.testing.assert_allclose(found["relative_l2_each"], each, rtol=1e-4)
     shown = config.task.predict(network, data.shared, {})
     np.testing.assert_allclose(shown["prediction"], fields[:2], atol=1e-5)
     assert shown["truth"].shape == (2, 100, 100) and shown["inputs"].shape == (2, 100)

@@ -13,7 +13,9 @@ import rwf
 from experiments.config.compose import ConfigError, configure
 from experiments.running.run import identity, run
 from experiments.task import Data
+from experiments.training import members, outcomes
 from experiments.training.loop import Trainer, _next_call, read_history, train
+from experiments.training.outcomes import Outcome
 from experiments.training.step import FACTORS, NETWORK
 
 WORDS = ["experiment=image_natural", "profile=smoke", "tracking=none", "model.width=8"]
@@ -70,6 +72,41 @@ def test_a_diverged_member_is_recorded_and_the_others_go_on(tmp_path):
     assert row.metrics["psnr"][0] is None and row.metrics["psnr"][1] > 5
     entries = list(read_history(next(tmp_path.glob("*/*/"))))
     assert entries[0]["loss"] is None and entries[-1]["loss"] < 1
+
+
+def test_values_of_each_test_function_go_into_the_row_and_not_into_the_history(tmp_path):
+    words = [
+        "experiment=diffusion_reaction",
+        "profile=smoke",
+        "tracking=none",
+        "execution.compilation_cache=false",
+    ]
+    config = configure([*words, f"runs={tmp_path}", "seeds=2"])
+    rows = run(config, silent)
+    for row in rows:
+        (each,) = row.each["relative_l2"]
+        assert len(each) == config.task.test_functions == 5
+        for name, summary in (("", np.mean), ("_std", np.std), ("_median", np.median)):
+            assert row.metrics[f"relative_l2{name}"][0] == pytest.approx(summary(each), rel=1e-5)
+    assert rows[0].each != rows[1].each
+    entries = list(read_history(next(tmp_path.glob("*/*/"))))
+    assert {type(entry["relative_l2"]) for entry in entries if "relative_l2" in entry} == {float}
+    assert not any(
+        isinstance(value, list) or name.endswith("_each")
+        for entry in entries
+        for name, value in entry.items()
+    )
+
+
+def test_outcomes_kept_between_groups_hold_the_values_behind_the_metrics(tmp_path):
+    each = {"psnr": np.array([1.5, 2.5], np.float32)}
+    outcome = Outcome({"psnr": 2.0}, {"truth": np.ones(3)}, {"kernel": np.zeros(2)}, -1, each)
+    everyone = members.all_members(0, 1, 1)
+    (group,) = members.groups(everyone, 1)
+    outcomes.save(tmp_path, group, [outcome], 1.0)
+    found = outcomes.load(tmp_path, everyone, 10).outcomes[0]
+    np.testing.assert_array_equal(found.each["psnr"], each["psnr"])
+    assert found.metrics == outcome.metrics and set(found.predictions) == {"truth"}
 
 
 def test_microbatches_give_the_gradient_of_the_whole_batch(tmp_path):

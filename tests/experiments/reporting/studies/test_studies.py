@@ -22,7 +22,7 @@ from scripts.update_docs import BEGIN, END, PAGE
 
 OPEN = ("navier_stokes", "nerf_two_pi", "shape_normalize", "darcy_reading", "depth", "text_std", "ct_scale")
 OPEN += ("rwf_log", "aa_layer", "causal_sum", "training_length", "ct_size", "nerf_size", "learning_rate")
-OPEN += ("navier_stokes_1000",)
+OPEN += ("navier_stokes_1000", "depth_deeponet")
 STUDY = Study(
     "synthetic",
     "A choice",

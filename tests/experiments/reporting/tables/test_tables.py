@@ -142,6 +142,30 @@ def test_marks_say_where_numbers_come_from(four):
     assert "paper" in words(line(text, "table_7", 0))  # where RWF loses in the paper
 
 
+def test_medians_over_test_functions_stand_beside_means_where_runs_state_them(make_row):
+    common = {"experiment": "darcy", "embedding": "none", "model": "deeponet", "items": ("darcy",)}
+    measured = {"relative_l2": (0.02,), "relative_l2_std": (0.015,), "relative_l2_median": (0.011,)}
+    rows = [
+        make_row("plain", 0, metric="relative_l2", metrics=measured, **common),
+        make_row(
+            "plain", 1, metric="relative_l2", metrics={**measured, "relative_l2_median": (0.013,)}, **common
+        ),
+        make_row("rwf", 0, metric="relative_l2", metrics={"relative_l2": (0.01,)}, **common),
+    ]
+    table = tables.build(specs.table_spec("table_12"), rows)
+    assert "2.00±1.50<br><sub>median 1.20</sub><br>(2.03±1.54)" in writers.markdown(table)
+    assert "2.00 ± 1.50, median 1.20" in writers.terminal(table)
+    assert "over the test functions of one trained network" in writers.legend(table)
+    found = {
+        row["parameterization"]: row
+        for row in csv.DictReader(io.StringIO(writers.csv_text(table)))
+        if row["label"] == "Darcy"
+    }
+    assert float(found["plain"]["median"]) == pytest.approx(0.012) and found["rwf"]["median"] == ""
+    without = tables.build(specs.table_spec("table_1"), rows)  # which shows no spread
+    assert "median" not in writers.markdown(without)
+
+
 def test_current_rows_come_before_stale_ones(four):
     stale = four(plain=[9], aa=[9], wn=[9], rwf=[9], changes={"protocol": 0, "profile": "paper"})
     found = line(stale + four(plain=[1]))
