@@ -75,13 +75,16 @@ class Study:
         """The cell of one choice in one column."""
         smaller = self.profiles.get(profile, Smaller())
         settings = _joined(smaller.settings, choice.settings)
-        if settings and smaller.reduced is not None:  # without any, the experiment's own words hold
-            settings = (*settings, f"reduced='{smaller.reduced}'")
         return Cell(
             parameterization=choice.parameterizations.get(column, column),
             variant=settings,
             **{**self.cell, **choice.cell},
         )
+
+    def reduced(self, row: Row) -> str | None:
+        """What is smaller in a row than in the paper: the study's own words, where it sets more than the profile."""
+        own = self.profiles.get(row.profile, Smaller()).reduced
+        return row.reduced if own is None or not row.variant else own
 
     def places(self, profile: str) -> dict[Cell, list[tuple[Option, str]]]:
         """For each cell, as result rows state it, the choices and columns that it stands for."""
@@ -169,7 +172,11 @@ def table(study: Study, profile: str, rows: Iterable[Row]) -> tables.Table:
     lines, found = [], []
     for row in rows:
         for choice, column in places.get(row.cell, ()) if _counts(row, profile) else ():
-            found.append(dataclasses.replace(row, parameterization=column, variant=_variant(choice)))
+            found.append(
+                dataclasses.replace(
+                    row, parameterization=column, variant=_variant(choice), reduced=study.reduced(row)
+                )
+            )
     for choice in study.choices:
         cell = {**study.cell, **choice.cell, "variant": _variant(choice)}
         paper = study.paper if choice.paper is None else choice.paper

@@ -1,0 +1,104 @@
+"""Bring rows that an earlier version of the code made to today's identity: variant, protocol version and id.
+
+    python -m scripts.migrate --results results
+    python -m scripts.migrate --runs old_runs --to runs
+
+With --results the rows of a results folder are rewritten. With --runs finished runs are copied into another folder
+of runs under their new ids, their settings read from the config that each kept. A row that has no meaning today
+stays as it is and is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from experiments.config import former
+from experiments.config.compose import ConfigError
+from experiments.config.protocols import protocol_of
+from experiments.files import write_json, write_text
+from experiments.records import Row, read_result, read_rows, row_line
+from experiments.running.run import identity
+from experiments.task import Source
+
+SEEDS = re.compile(r"-s(\d+)(?:x(\d+))?-[0-9a-f]{10}$")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.migrate", description=__doc__.split("\n")[0])
+    parser.add_argument("--results", type=Path, help="folder of result rows to rewrite")
+    parser.add_argument("--runs", type=Path, help="folder of earlier runs")
+    parser.add_argument("--to", type=Path, default=Path("runs"), help="folder that receives the runs (runs)")
+    parser.add_argument(
+        "--without-rates", action="store_true", help="leave out iterations per second: they were no speeds"
+    )
+    options = parser.parse_args(arguments)
+    if (options.results is None) == (options.runs is None):
+        parser.error("name either --results or --runs")
+    left = migrate_results(options.results) if options.results else migrate_runs(options)
+    for line in left:
+        print(f"left as it is: {line}", file=sys.stderr)
+    return 1 if left else 0
+
+
+def migrate_results(results: Path) -> list[str]:
+    """Rewrite every row of `results`; return what was left as it is, and why."""
+    left = []
+    for path in sorted(results.glob("*/rows/*.jsonl")):
+        rows = read_rows(path)
+        fresh = []
+        for row in rows:
+            words = former.words_of(row.experiment, row.profile, row.protocol, row.variant)
+            try:
+                fresh.append(migrated(row, words))
+            except (ConfigError, ValueError) as error:
+                fresh.append(row)
+                left.append(f"{path.name}: {row.id}: {error}")
+        changed = sum(old != new for old, new in zip(rows, fresh, strict=True))
+        write_text(path, "".join(row_line(row) for row in {(row.id, row.seed): row for row in fresh}.values()))
+        print(f"{path}: {changed} of {len(rows)} rows changed")
+    return left
+
+
+def migrate_runs(options: argparse.Namespace) -> list[str]:
+    """Copy every finished run; return what was left out, and why."""
+    left = []
+    for folder in sorted(path.parent for path in options.runs.glob("*/*/result.json")):
+        rows = read_result(folder / "result.json")
+        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        try:
+            words = former.words_of_config(config, former.cell_words(rows[0]), rows[0].protocol)
+            fresh = [migrated(row, words) for row in rows]
+        except (ConfigError, ValueError) as error:
+            left.append(f"{folder}: {error}")
+            continue
+        if options.without_rates:
+            fresh = [dataclasses.replace(row, iterations_per_second=None) for row in fresh]
+        target = options.to / fresh[0].experiment / fresh[0].id
+        shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("result.json", "wandb", ".lock"))
+        write_json(target / "result.json", {"rows": [row.to_json() for row in fresh]})
+        print(f"{folder.name} -> {target}")
+    return left
+
+
+def migrated(row: Row, words: Sequence[str]) -> Row:
+    """`row` with the variant, the protocol's version and the id that its settings have today. Raises ConfigError."""
+    found = SEEDS.search(row.id)
+    seeds = int(found[2] or 1) if found else 1
+    config = former.today(row, words, seeds)
+    source = Source(row.data["name"], row.data["checksum"], row.data["stand_in"])
+    return dataclasses.replace(
+        row, variant=config.variant, protocol=protocol_of(row.experiment), id=identity(config, source)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
