@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.config.build import ConfigError, build, checked_arguments, first_line, unknown_key
 from experiments.config.kept import kept
+from experiments.training import precision
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NUMERIC_NODES = ("task", "model", "embedding", "parameterization", "optimizer", "trainer")
@@ -57,7 +58,8 @@ class Root:
 class Configuration:
     """A run as configured: names of the choices, the resolved values, and the objects built from them.
 
-    `model` and `embedding` are callables that the task completes with its sizes.
+    `model` and `embedding` are callables that the task completes with its sizes; the model's layers have the type
+    that `trainer.precision` means.
     """
 
     experiment: str
@@ -89,6 +91,7 @@ def configure(overrides: Sequence[str]) -> Configuration:
         if name not in config:
             raise ConfigError(f"`{name}` is missing from experiment={groups['experiment']}")
     built = {name: build(config[name], name) for name in NODES}
+    built["model"] = precision.of_model(built["model"], built["trainer"].precision)
     given = {name: config[name] for name in NUMERIC_NODES}
     standard = _standard(overrides)
     choices = settled(given, standard) | {"seed": root.seed, "seeds": root.seeds}

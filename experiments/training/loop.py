@@ -21,6 +21,7 @@ from experiments.training import checkpoints, members, outcomes
 from experiments.training.checkpoints import Checkpoint
 from experiments.training.members import Group, Member
 from experiments.training.outcomes import Outcome, Trained
+from experiments.training.precision import PrecisionName
 from experiments.training.step import Programs, programs
 
 PyTree = Any
@@ -34,7 +35,7 @@ class Trainer:
     steps: Annotated[int, Ge(1)]
     record_every: Annotated[int, Ge(1)] = 100  # steps between two entries of the history
     evaluate_every: Annotated[int, Ge(0)] = 0  # steps between two test evaluations; 0: at the end only
-    precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"  # of matrix products
+    precision: PrecisionName = "float32"  # of matrix products, and of the network's activations
     microbatches: Annotated[int, Ge(1)] = 1  # parts of a batch whose gradients are accumulated
     weight_change: bool = False  # record ||W_t - W_0|| / ||W_0||, in the composed weights
 
