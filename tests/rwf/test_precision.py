@@ -134,7 +134,7 @@ def test_coordinates_phases_and_results_stay_float32():
     assert behind == [whole, narrow, narrow, narrow, whole]  # the first is the phases'
     field = np.ones((3, 1, 8, 8), np.float32)
     branch = partial(CNN, 8, channels=(2, 4, 4))
-    operator = kinds(partial(DeepONet, 64, 2, depth=4, width=8, branch=branch), field, X)
+    operator = kinds(partial(DeepONet, 64, 2, depth=3, width=8, branch=branch), field, X)
     assert operator == [whole, narrow, narrow, whole, whole, narrow, narrow, whole, whole]
 
 
