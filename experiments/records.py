@@ -124,6 +124,13 @@ class Row:
 
     @property
     def cell(self) -> Cell:
+        """The cell that the row measures; the precision it was measured at is no part of it, as the device is none."""
+        settings = tuple(word for word in self.variant if not word.startswith("trainer.precision="))
+        return Cell(self.experiment, self.parameterization, self.embedding, self.model, settings)
+
+    @property
+    def exact_cell(self) -> Cell:
+        """The cell with the precision, where it was set."""
         return Cell(self.experiment, self.parameterization, self.embedding, self.model, self.variant)
 
     @property
@@ -181,11 +188,11 @@ def read_results(results: Path) -> list[Row]:
     """All rows of a results folder, in the order of files and lines. An absent folder has none."""
     rows = []
     for path in sorted(Path(results).glob("*/rows/*.jsonl")):
-        rows.extend(_read_lines(path))
+        rows.extend(read_rows(path))
     return rows
 
 
-def _read_lines(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[Row]:
     rows = []
     for number, line in enumerate(_text(path).splitlines(), start=1):
         if line.strip():
@@ -233,13 +240,13 @@ def add_rows(results: Path, rows: Iterable[Row]) -> list[Path]:
     for path, new in by_file.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
-            kept = {(row.id, row.seed): row for row in (_read_lines(path) if path.exists() else [])}
+            kept = {(row.id, row.seed): row for row in (read_rows(path) if path.exists() else [])}
             kept.update({(row.id, row.seed): row for row in new})
-            write_text(path, "".join(_line(row) for row in kept.values()))
+            write_text(path, "".join(row_line(row) for row in kept.values()))
     return sorted(by_file)
 
 
-def _line(row: Row) -> str:
+def row_line(row: Row) -> str:
     return json.dumps(row.to_json(), allow_nan=False, ensure_ascii=False) + "\n"
 
 

@@ -1,13 +1,17 @@
 """Fixed maps of the input coordinates in front of a network. All take arrays (..., in_features) or jets.
 
 An embedding is made as `Embedding(in_features, ..., rngs=rngs)` and says how many features it returns
-in `out_features`. None of them has trained parameters.
+in `out_features`. None of them has trained parameters. Phases are computed in the precision of the
+coordinates whatever `jax.default_matmul_precision` says: ten bits of a phase of 200 rad are tenths of a
+radian. `rounds_safely` marks those whose features a mixed-precision layer may round, because none of
+them is a coordinate itself.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +22,7 @@ from rwf import jets
 from rwf.functional import Constant
 from rwf.jets import Jet
 from rwf.layers import check_positive
+from rwf.precision import exact_matmul
 from rwf.typing import Array
 
 
@@ -55,6 +60,8 @@ class Positional(nnx.Module):
     512
     """
 
+    rounds_safely: ClassVar[bool] = True
+
     def __init__(
         self, in_features: int, *, features: int = 256, scale: float = 6.0, rngs: nnx.Rngs | None = None
     ):
@@ -71,7 +78,7 @@ class Positional(nnx.Module):
     def __call__(self, x: Array | Jet) -> Array | Jet:
         row = np.asarray(self.frequencies)
         matrix = np.kron(np.eye(self.in_features), row)  # (d, d n): the frequencies of each axis in turn
-        return _sine_and_cosine(x @ jnp.asarray(2 * math.pi * matrix, x.dtype))
+        return _sine_and_cosine(exact_matmul(x, jnp.asarray(2 * math.pi * matrix, x.dtype)))
 
 
 class GaussianFourier(nnx.Module):
@@ -81,6 +88,8 @@ class GaussianFourier(nnx.Module):
     switches the factor 2 pi off, as in the simplified NeRF of Tancik et al. (2020); `normalize` divides
     the features by sqrt(m), as their shape example does and the paper's formula does not.
     """
+
+    rounds_safely: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -99,7 +108,7 @@ class GaussianFourier(nnx.Module):
         self.out_features = 2 * features
 
     def __call__(self, x: Array | Jet) -> Array | Jet:
-        features = _sine_and_cosine(x @ (self.factor * self.frequencies[...]))
+        features = _sine_and_cosine(exact_matmul(x, self.factor * self.frequencies[...]))
         return features if self.amplitude == 1.0 else self.amplitude * features
 
 

@@ -123,7 +123,7 @@ class Jet:
         """Product with a constant matrix, one matrix product for each stream."""
         if isinstance(kernel, Jet):
             raise TypeError("the right-hand side of a jet's matrix product must be an array")
-        return self._linear(lambda stream: _whole_axis(stream, -1, self.shape) @ kernel)
+        return matmul(self, kernel, lambda stream, kernel: stream @ kernel)
 
     def __rmatmul__(self, matrix: Array) -> Jet:
         return self._linear(lambda stream: matrix @ _whole_axis(stream, -2, self.shape))
@@ -217,6 +217,13 @@ def linear(function: Callable[[Array], Array], x: Array | Jet) -> Array | Jet:
     if not isinstance(x, Jet):
         return function(x)
     return x._linear(lambda stream: function(jnp.broadcast_to(stream, x.shape)))
+
+
+def matmul(x: Array | Jet, kernel: Array, product: Callable[[Array, Array], Array]) -> Array | Jet:
+    """`product(x, kernel)`, a matrix product of an array or of a jet's value and each of its streams."""
+    if not isinstance(x, Jet):
+        return product(x, kernel)
+    return x._linear(lambda stream: product(_whole_axis(stream, -1, x.shape), kernel))
 
 
 def concatenate(parts: Sequence[Array | Jet], axis: int = -1) -> Array | Jet:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from rwf import jets
+from rwf import jets, precision
 from rwf.jets import Jet
-from rwf.typing import Activation, Array
+from rwf.typing import Activation, Array, Dtype
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
@@ -30,6 +31,18 @@ class Dense(nnx.Module):
 
     The kernel is Glorot normal and the bias zero, as in the paper (section 3), unless `kernel_init` or
     `bias_init` (functions of a key and a shape) say otherwise.
+
+    `dtype`, `param_dtype` and `preferred_element_type` are those of `flax.nnx.Linear`: the type of the
+    computation (None: what inputs and parameters promote to), of the parameters, and of the result (None:
+    `dtype`). A `dtype` narrower than float32 means mixed precision: operands are rounded to it, forward and
+    backward, sums are float32, the bias is added in float32. A jet is never rounded: its derivatives
+    keep the precision of jet and parameters.
+
+    Raises ValueError for a `dtype` that is not a floating-point one.
+
+    >>> layer = Dense(2, 3, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    >>> layer.kernel.dtype.name, layer(jnp.ones((1, 2))).dtype.name
+    ('float32', 'bfloat16')
     """
 
     def __init__(
@@ -40,16 +53,31 @@ class Dense(nnx.Module):
         use_bias: bool = True,
         kernel_init: Callable[..., Array] = glorot_normal,
         bias_init: Callable[..., Array] = jax.nn.initializers.zeros,
+        dtype: Dtype | None = None,
+        param_dtype: Dtype = jnp.float32,
+        preferred_element_type: Dtype | None = None,
         rngs: nnx.Rngs,
     ):
+        if dtype is not None:
+            precision.is_narrow(dtype)  # a type that cannot be computed in is an error here
         self.in_features = in_features
         self.out_features = out_features
-        self.kernel = nnx.Param(kernel_init(rngs.params(), (in_features, out_features)))
-        self.bias = nnx.Param(bias_init(rngs.params(), (out_features,))) if use_bias else None
+        self.dtype = dtype
+        self.out_dtype = dtype if preferred_element_type is None else preferred_element_type
+
+        def param(init: Callable[..., Array], shape: tuple[int, ...]) -> nnx.Param:
+            return nnx.Param(jnp.asarray(init(rngs.params(), shape), param_dtype))
+
+        self.kernel = param(kernel_init, (in_features, out_features))
+        self.bias = param(bias_init, (out_features,)) if use_bias else None
 
     def __call__(self, x: Array | Jet) -> Array | Jet:
-        y = x @ self.kernel[...]
-        return y if self.bias is None else y + self.bias[...]
+        if self.dtype is None or isinstance(x, Jet):
+            y = x @ self.kernel[...]
+        else:
+            y = precision.matmul(x, self.kernel[...], self.dtype)
+        y = y if self.bias is None else y + self.bias[...]
+        return y if self.out_dtype is None or isinstance(y, Jet) else y.astype(self.out_dtype)
 
 
 def activation_function(activation: Activation) -> Callable[[Any], Any]:
@@ -77,6 +105,35 @@ def build_embedding(embedding: Embedding | None, in_features: int, rngs: nnx.Rng
         return None, in_features
     module = embedding(in_features, rngs=rngs)
     return module, module.out_features
+
+
+def layer_dtypes(dtype: Dtype | None, count: int, embedding: Any = None) -> list[dict[str, Dtype]]:
+    """The types of `count` dense layers, one after the other behind `embedding`, in a network of `dtype`.
+
+    In mixed precision (a `dtype` narrower than float32) the last layer is float32, and so is the first
+    one's product where coordinates reach it, which `dtype` would not tell apart.
+
+    >>> [{name: jnp.dtype(part).name for name, part in layer.items()} for layer in layer_dtypes(jnp.bfloat16, 2)]
+    [{'dtype': 'float32', 'preferred_element_type': 'bfloat16'}, {'dtype': 'float32'}]
+    """
+    if dtype is None:
+        return [{}] * count
+    if not precision.is_narrow(dtype):
+        return [{"dtype": dtype}] * count
+    safe = getattr(embedding, "rounds_safely", False)
+    first = {"dtype": dtype if safe else jnp.float32, "preferred_element_type": dtype}
+    return [first, *[{"dtype": dtype}] * (count - 2), {"dtype": jnp.float32}]
+
+
+def dense_layers(
+    sizes: Sequence[int], *, dtype: Dtype | None = None, embedding: Any = None, rngs: nnx.Rngs
+) -> nnx.Module:
+    """Dense layers from each of `sizes` to the next, typed by `layer_dtypes`."""
+    types = layer_dtypes(dtype, len(sizes) - 1, embedding)
+    return nnx.List(
+        Dense(fan_in, fan_out, **own, rngs=rngs)
+        for (fan_in, fan_out), own in zip(pairwise(sizes), types, strict=True)
+    )
 
 
 def check_positive(**sizes: int) -> None:

@@ -20,6 +20,7 @@ except ImportError:  # the library itself needs jax and flax alone
 
 
 Array = jax.Array | np.ndarray
+Dtype = Any  # what `jax.numpy.dtype` takes
 PyTree = Any
 KeyArray = jax.Array  # a typed key (`jax.random.key`) or a raw one (`jax.random.PRNGKey`)
 Layer = Mapping[str, Any]  # {"kernel": (..., out), "bias": (out,)}, the bias optional
@@ -33,6 +34,7 @@ __all__ = [
     "Activation",
     "Array",
     "Coordinates",
+    "Dtype",
     "Factors",
     "Float",
     "InputFunction",

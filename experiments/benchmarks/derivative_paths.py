@@ -26,6 +26,7 @@ from experiments.task import Network
 from experiments.tasks.advection import Advection
 from experiments.tasks.burgers import Burgers
 from experiments.tasks.navier_stokes import NavierStokes
+from experiments.training.precision import PRECISIONS
 
 EXPERIMENTS = ("advection", "navier_stokes", "navier_stokes_modified", "burgers")
 DATA_LOSSES = ("initial", "boundary_u", "boundary_v")  # those without derivatives, left out of the comparison
@@ -144,8 +145,7 @@ def gradients(config: Configuration, seed: int = 0) -> Any:
         parts = task.loss(lambda *inputs: apply(params, constants, *inputs), batch)[1]
         return sum(value for name, value in parts.items() if name not in DATA_LOSSES)
 
-    with jax.default_matmul_precision(config.trainer.precision):
-        return jax.jit(jax.grad(loss))(params)
+    return jax.jit(PRECISIONS[config.trainer.precision].applied(jax.grad(loss)))(params)
 
 
 def relative_difference(left: Any, right: Any) -> float:

@@ -64,7 +64,8 @@ class Root:
 class Configuration:
     """A run as configured: names of the choices, the resolved values, and the objects built from them.
 
-    `model` and `embedding` are callables that the task completes with its sizes.
+    `model` and `embedding` are callables that the task completes with its sizes; the model's layers have the type
+    that `trainer.precision` means.
     """
 
     experiment: str
@@ -101,6 +102,7 @@ def configure(overrides: Sequence[str]) -> Configuration:
             raise ConfigError(f"`{name}` is missing from experiment={groups['experiment']}")
     built = {name: build(config[name], name) for name in NODES}
     choices = {name: identity.canonical(built[name]) for name in identity.NODES}
+    built["model"] = built["trainer"].with_layers(built["model"])
     return Configuration(
         experiment=groups["experiment"],
         parameterization_name=groups["parameterization"],

@@ -44,7 +44,7 @@ def best_source(
     Rows are grouped by what must not be mixed: profile, its reduction, data, precision, protocol (and
     the device, for timings). Preferred is a group of the experiment's current protocol, then one that has all of
     `cells`, then the profile (paper before quick before smoke), then real data before a stand-in, then
-    the group with more of the cells, then the newest. All seeds of that group are used, of each the
+    the group with more of the cells, then float32, then the newest. All seeds of that group are used, of each the
     newest row. `metric`: only rows that have it; without it, any.
     """
     wanted = [*cells, *optional]
@@ -76,7 +76,8 @@ def _rank(group: Mapping[Cell, Sequence[Row]], cells: set[Cell]) -> tuple:
     profile = PROFILES.index(row.profile) if row.profile in PROFILES else len(PROFILES)
     newest = max(row.date for rows in group.values() for row in rows)
     current = row.protocol == protocol_of(row.experiment)
-    return (current, present == len(cells), -profile, row.stand_in is None, present, newest)
+    exact = row.precision == "float32"
+    return (current, present == len(cells), -profile, row.stand_in is None, present, exact, newest)
 
 
 def values(rows: Iterable[Row], metric: str) -> Values:

@@ -26,7 +26,7 @@ from experiments.files import cache_folder, choices_checksum, save_arrays, write
 from experiments.records import Row, provenance, read_result
 from experiments.running import stacks as stack
 from experiments.task import Data, Source
-from experiments.training import members, microbatches
+from experiments.training import members, microbatches, precision
 from experiments.training.loop import Listener, Training, train_stack
 from experiments.training.outcomes import Outcome, Trained
 from experiments.training.tracking import Tracker
@@ -87,6 +87,7 @@ def run_stack(configs: Sequence[Configuration], listeners: Sequence[Listener]) -
     folders = [folder_of(config, source) for config in configs]
     if not all((folder / "result.json").exists() for folder in folders):
         check_network(configs[0])
+        precision.check(configs[0].trainer.precision)
         try:
             data = configs[0].task.items()
         except (

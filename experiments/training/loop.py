@@ -21,6 +21,7 @@ from experiments.training import checkpoints, members, outcomes, walltime
 from experiments.training.checkpoints import Checkpoint
 from experiments.training.members import Group, Member
 from experiments.training.outcomes import Outcome, Trained
+from experiments.training.precision import PrecisionName, of_model
 from experiments.training.step import Programs, programs
 
 PyTree = Any
@@ -34,7 +35,7 @@ class Trainer:
     steps: Annotated[int, Ge(1)]
     record_every: Annotated[int, Ge(1)] = 100  # steps between two entries of the history
     evaluate_every: Annotated[int, Ge(0)] = 0  # steps between two test evaluations; 0: at the end only
-    precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"  # of matrix products
+    precision: PrecisionName = "float32"  # of matrix products, and of the network's activations
     microbatches: Annotated[int, Ge(1)] = 1  # parts of a batch whose gradients are accumulated
     weight_change: bool = False  # record ||W_t - W_0|| / ||W_0||, in the composed weights
 
@@ -43,6 +44,10 @@ class Trainer:
             raise ValueError(
                 f"evaluate_every={self.evaluate_every} must be a multiple of record_every={self.record_every}"
             )
+
+    def with_layers(self, model: Callable) -> Callable:
+        """The model of a config with layers of this precision. Raises ConfigError where it cannot have them."""
+        return of_model(model, self.precision)
 
 
 @dataclass(frozen=True)

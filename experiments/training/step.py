@@ -19,6 +19,7 @@ import rwf
 from experiments.config.compose import Configuration
 from experiments.training.members import over_members
 from experiments.training.microbatches import accumulated
+from experiments.training.precision import PRECISIONS
 
 PyTree = Any
 NETWORK, FACTORS, SAMPLING = range(3)  # streams derived from a seed
@@ -49,7 +50,7 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
     batches, as they would separately. A single run is a stack of one, without that axis.
     """
     config = stack[0]
-    task, precision = config.task, config.trainer.precision
+    task, precision = config.task, PRECISIONS[config.trainer.precision]
     initialise, apply = rwf.functional(lambda rngs: task.network(config.model, config.embedding, rngs))
     transformations = [run.optimizer.transformation() for run in stack]
 
@@ -117,11 +118,7 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
         return rwf.analysis.relative_weight_change(state["factors"], initial(seed)[0][n])
 
     def over(function: Callable, *axes: int | None, **options: Any) -> Callable:
-        def precise(*arguments: PyTree) -> PyTree:
-            with jax.default_matmul_precision(precision):
-                return over_members(function, size, axes)(*arguments)
-
-        return jax.jit(precise, **options)
+        return jax.jit(precision.applied(over_members(function, size, axes)), **options)
 
     # Of the composed weights, evaluation and prediction are one program for all parameterizations,
     # which the compilation cache keeps.

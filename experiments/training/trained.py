@@ -15,6 +15,7 @@ import rwf
 from experiments.config.build import ConfigError, build
 from experiments.files import load_arrays
 from experiments.task import Network
+from experiments.training import precision
 from experiments.training.checkpoints import from_host
 
 
@@ -31,6 +32,7 @@ def load(folder: str | Path, item: int = 0, seed: int = 0) -> tuple[Network, Any
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     names = ("task", "model", "embedding", "parameterization")
     task, model, embedding, parameterization = (build(config[name], name) for name in names)
+    model = precision.of_model(model, config["trainer"]["precision"])
     initialise, apply = rwf.functional(lambda rngs: task.network(model, embedding, rngs))
 
     def state(key: jax.Array) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jax
+import jax.numpy as jnp
 from flax import nnx
 
-from rwf.layers import Dense, activation_function, check_positive, glorot_normal
-from rwf.typing import Activation, Array, Float
+from rwf import precision
+from rwf.layers import Dense, activation_function, check_positive, glorot_normal, layer_dtypes
+from rwf.typing import Activation, Array, Dtype, Float
 
 
 class CNN(nnx.Module):
@@ -17,7 +18,7 @@ class CNN(nnx.Module):
     Each convolution halves the grid; `channels` are their output channels. The defaults are the encoder
     for 64x64 fields in the code of Seidman et al. (2023, VANO), from the paper's authors: 64, 32, 16, 8, 4
     and 2 points an axis, 512 features, one dense layer. Convolution kernels have four axes, so
-    `rwf.factorize` leaves them as they are by default.
+    `rwf.factorize` leaves them as they are by default. `dtype` is that of `MLP`.
 
     Raises ValueError where `size` cannot be halved as often as there are convolutions.
     """
@@ -29,6 +30,7 @@ class CNN(nnx.Module):
         *,
         channels: Sequence[int] = (8, 16, 32, 64, 128),
         activation: Activation = "gelu",
+        dtype: Dtype | None = None,
         rngs: nnx.Rngs,
     ):
         check_positive(
@@ -39,6 +41,7 @@ class CNN(nnx.Module):
         self.size = size
         activation_function(activation)  # an unknown name is an error here, not at the first call
         self.activation = activation
+        *self.types, output = layer_dtypes(dtype, len(channels) + 1)
         inputs = [1, *channels[:-1]]
         self.convolutions = nnx.List(
             nnx.Conv(
@@ -47,24 +50,28 @@ class CNN(nnx.Module):
             for fan_in, fan_out in zip(inputs, channels, strict=True)
         )
         flattened = channels[-1] * (size // 2 ** len(channels)) ** 2
-        self.output = Dense(flattened, out_features, rngs=rngs)
+        self.output = Dense(flattened, out_features, **output, rngs=rngs)
 
     def __call__(self, field: Float[Array, "*batch size size"]) -> Float[Array, "*batch features"]:
         if field.shape[-2:] != (self.size, self.size):
             raise ValueError(f"a field of shape {field.shape} must end in ({self.size}, {self.size})")
         activate = activation_function(self.activation)
-        h = jax.numpy.asarray(field)[..., None]
-        for convolution in self.convolutions:
-            h = activate(halved(h, convolution.kernel[...]) + convolution.bias[...])
+        h = jnp.asarray(field)[..., None]
+        for convolution, types in zip(self.convolutions, self.types, strict=True):
+            h = halved(h, convolution.kernel[...], types.get("dtype")) + convolution.bias[...]
+            h = activate(h.astype(types.get("preferred_element_type", types.get("dtype", h.dtype))))
         return self.output(h.reshape(*h.shape[:-3], -1))
 
 
-def halved(h: Float[Array, "*batch size size inputs"], kernel: Array) -> Array:
+def halved(h: Float[Array, "*batch size size inputs"], kernel: Array, dtype: Dtype | None = None) -> Array:
     """The convolution of `h` with a kernel (2, 2, inputs, outputs) at stride 2: half as many points an axis.
 
     The patches do not overlap, so it is one matrix product of blocks, where a CPU takes long over the
-    gradient of a general convolution.
+    gradient of a general convolution. `dtype` is as in `rwf.precision.matmul`.
     """
     *batch, rows, columns, inputs = h.shape
     blocks = h.reshape(*batch, rows // 2, 2, columns // 2, 2, inputs)
-    return jax.numpy.einsum("...rickd,ikdo->...rco", blocks, kernel)
+    if dtype is None:
+        return jnp.einsum("...rickd,ikdo->...rco", blocks, kernel)
+    blocks = jnp.moveaxis(blocks, -4, -3).reshape(*batch, rows // 2, columns // 2, 4 * inputs)
+    return precision.matmul(blocks, kernel.reshape(4 * inputs, -1), dtype)

@@ -11,7 +11,7 @@ from rwf import jets
 from rwf.jets import Jet
 from rwf.layers import Embedding, check_positive
 from rwf.models.mlp import MLP
-from rwf.typing import Activation, Array, Coordinates, InputFunction
+from rwf.typing import Activation, Array, Coordinates, Dtype, InputFunction
 
 
 class DeepONet(nnx.Module):
@@ -21,7 +21,8 @@ class DeepONet(nnx.Module):
     coordinates of a point. Branch and trunk have `depth` hidden layers each and a linear one after them, all
     of `width` neurons (equations 2.1-2.2 of the paper count so, and so does `MLP`). `branch(out_features=width,
     rngs=rngs)` makes another branch, for example `partial(CNN, size=64)`, and then `sensors` is not used
-    and `depth` is the trunk's. `embedding` is in front of the trunk.
+    and `depth` is the trunk's. `embedding` is in front of the trunk. `dtype` is that of
+    `MLP`, for both sub-nets.
 
     Called as `network(a, y)`. Leading axes broadcast: input functions a of shape (F, 1, sensors) with
     points y of shape (P, in_features), shared by all functions, or (F, P, in_features), give (F, P);
@@ -39,13 +40,15 @@ class DeepONet(nnx.Module):
         activation: Activation = "tanh",
         branch: Callable[..., nnx.Module] | None = None,
         embedding: Embedding | None = None,
+        dtype: Dtype | None = None,
         rngs: nnx.Rngs,
     ):
         check_positive(sensors=sensors, in_features=in_features, depth=depth, width=width)
         sizes = {"depth": depth, "width": width, "activation": activation}
         branch = partial(MLP, sensors, **sizes) if branch is None else branch
-        self.branch = branch(out_features=width, rngs=rngs)
-        self.trunk = MLP(in_features, width, **sizes, embedding=embedding, rngs=rngs)
+        types = {} if dtype is None else {"dtype": dtype}  # an own branch need not know of it
+        self.branch = branch(out_features=width, **types, rngs=rngs)
+        self.trunk = MLP(in_features, width, **sizes, **types, embedding=embedding, rngs=rngs)
 
     def __call__(self, a: InputFunction, y: Coordinates | Jet) -> Array | Jet:
         return inner_product(self.branch(a), self.trunk(y))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from flax import nnx
 
 from rwf.jets import Jet
-from rwf.layers import Dense, Embedding, activation_function, build_embedding, check_positive
-from rwf.typing import Activation, Array, Coordinates, InputFunction
+from rwf.layers import (
+    Dense,
+    Embedding,
+    activation_function,
+    build_embedding,
+    check_positive,
+    dense_layers,
+    layer_dtypes,
+)
+from rwf.typing import Activation, Array, Coordinates, Dtype, InputFunction
 
 
 class ModifiedDeepONet(nnx.Module):
@@ -22,6 +28,7 @@ class ModifiedDeepONet(nnx.Module):
     Called as `network(a, y)` like `DeepONet`: (F, 1, sensors) with (P, in_features) or
     (F, P, in_features) gives (F, P). What depends on the function alone, or on shared points alone, is
     computed once for each; past the first gates everything depends on the pair. y may be a `rwf.Jet`.
+    `dtype` is that of `MLP`; the gates are computed in it.
     """
 
     def __init__(
@@ -33,16 +40,20 @@ class ModifiedDeepONet(nnx.Module):
         width: int,
         activation: Activation = "tanh",
         embedding: Embedding | None = None,
+        dtype: Dtype | None = None,
         rngs: nnx.Rngs,
     ):
         check_positive(sensors=sensors, in_features=in_features, depth=depth, width=width)
         self.embedding, features = build_embedding(embedding, in_features, rngs)
         activation_function(activation)  # an unknown name is an error here, not at the first call
         self.activation = activation
-        self.encoder_u = Dense(sensors, width, rngs=rngs)
-        self.encoder_v = Dense(features, width, rngs=rngs)
-        self.branch = _dense_layers([sensors, *[width] * (depth + 1)], rngs)
-        self.trunk = _dense_layers([features, *[width] * (depth + 1)], rngs)
+        of_a, of_y = (layer_dtypes(dtype, depth + 1, module)[0] for module in (None, self.embedding))
+        self.encoder_u = Dense(sensors, width, **of_a, rngs=rngs)
+        self.encoder_v = Dense(features, width, **of_y, rngs=rngs)
+        self.branch = dense_layers([sensors, *[width] * (depth + 1)], dtype=dtype, rngs=rngs)
+        self.trunk = dense_layers(
+            [features, *[width] * (depth + 1)], dtype=dtype, embedding=self.embedding, rngs=rngs
+        )
 
     def __call__(self, a: InputFunction, y: Coordinates | Jet) -> Array | Jet:
         activate = activation_function(self.activation)
@@ -56,7 +67,3 @@ class ModifiedDeepONet(nnx.Module):
             return layers[-1](h)
 
         return (sub_net(self.branch, a) * sub_net(self.trunk, y)).sum(-1)
-
-
-def _dense_layers(sizes: list[int], rngs: nnx.Rngs) -> nnx.Module:
-    return nnx.List(Dense(fan_in, fan_out, rngs=rngs) for fan_in, fan_out in pairwise(sizes))

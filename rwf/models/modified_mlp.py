@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from flax import nnx
 
 from rwf.jets import Jet
-from rwf.layers import Dense, Embedding, activation_function, build_embedding, check_positive
-from rwf.typing import Activation, Array, Coordinates
+from rwf.layers import (
+    Dense,
+    Embedding,
+    activation_function,
+    build_embedding,
+    check_positive,
+    dense_layers,
+    layer_dtypes,
+)
+from rwf.typing import Activation, Array, Coordinates, Dtype
 
 
 class ModifiedMLP(nnx.Module):
@@ -17,7 +23,7 @@ class ModifiedMLP(nnx.Module):
     With encoders U = act(x W_u + b_u) and V = act(x W_v + b_v), every hidden layer computes
     Z = act(H W + b) and passes on Z U + (1 - Z) V. This is the network of Wang, Teng and Perdikaris (2021)
     as their code has it. The paper's equations K.23-K.27 leave the first hidden layer without a gate and
-    swap U and V, which changes nothing.
+    swap U and V, which changes nothing. `dtype` is that of `MLP`; the gates are computed in it.
     """
 
     def __init__(
@@ -29,16 +35,18 @@ class ModifiedMLP(nnx.Module):
         width: int,
         activation: Activation = "tanh",
         embedding: Embedding | None = None,
+        dtype: Dtype | None = None,
         rngs: nnx.Rngs,
     ):
         check_positive(in_features=in_features, out_features=out_features, depth=depth, width=width)
         self.embedding, features = build_embedding(embedding, in_features, rngs)
         activation_function(activation)  # an unknown name is an error here, not at the first call
         self.activation = activation
-        self.encoder_u = Dense(features, width, rngs=rngs)
-        self.encoder_v = Dense(features, width, rngs=rngs)
+        first = layer_dtypes(dtype, depth + 1, self.embedding)[0]
+        self.encoder_u = Dense(features, width, **first, rngs=rngs)
+        self.encoder_v = Dense(features, width, **first, rngs=rngs)
         sizes = [features, *[width] * depth, out_features]
-        self.layers = nnx.List(Dense(fan_in, fan_out, rngs=rngs) for fan_in, fan_out in pairwise(sizes))
+        self.layers = dense_layers(sizes, dtype=dtype, embedding=self.embedding, rngs=rngs)
 
     def __call__(self, x: Coordinates | Jet) -> Array | Jet:
         activate = activation_function(self.activation)

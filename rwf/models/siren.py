@@ -12,8 +12,8 @@ from flax import nnx
 
 from rwf import jets
 from rwf.jets import Jet
-from rwf.layers import Dense, Embedding, build_embedding, check_positive
-from rwf.typing import Array, Coordinates, KeyArray
+from rwf.layers import Dense, Embedding, build_embedding, check_positive, layer_dtypes
+from rwf.typing import Array, Coordinates, Dtype, KeyArray
 
 
 class SIREN(nnx.Module):
@@ -23,6 +23,10 @@ class SIREN(nnx.Module):
     within sqrt(6 / fan_in) / omega_0 in the others, the output layer included, so that omega_0 W does not
     depend on omega_0 past the first layer; biases are uniform within 1 / sqrt(fan_in). W itself is
     trained. They take inputs in [-1, 1]: pass `embedding=rwf.embeddings.Symmetric` for the unit cube.
+
+    `dtype` is that of `MLP`; phases and their sines stay float32 in it, rounded where the next layer
+    multiplies them. The first layer's phases come of a trained product, so `jax.default_matmul_precision`
+    acts on them as on any other layer, unlike on those of Fourier features.
 
     Raises ValueError for sizes that are not positive integers or an omega_0 that is not positive.
     """
@@ -36,6 +40,7 @@ class SIREN(nnx.Module):
         width: int,
         omega_0: float = 30.0,
         embedding: Embedding | None = None,
+        dtype: Dtype | None = None,
         rngs: nnx.Rngs,
     ):
         check_positive(in_features=in_features, out_features=out_features, depth=depth, width=width)
@@ -44,15 +49,18 @@ class SIREN(nnx.Module):
         self.omega_0 = omega_0
         self.embedding, features = build_embedding(embedding, in_features, rngs)
         sizes = [features, *[width] * depth, out_features]
+        phases = {} if dtype is None else {"preferred_element_type": jnp.promote_types(dtype, jnp.float32)}
+        types = layer_dtypes(dtype, depth + 1, self.embedding)
         self.layers = nnx.List(
             Dense(
                 fan_in,
                 fan_out,
                 kernel_init=_uniform(1 / fan_in if index == 0 else math.sqrt(6 / fan_in) / omega_0),
                 bias_init=_uniform(1 / math.sqrt(fan_in)),
+                **{**own, **phases},
                 rngs=rngs,
             )
-            for index, (fan_in, fan_out) in enumerate(pairwise(sizes))
+            for index, ((fan_in, fan_out), own) in enumerate(zip(pairwise(sizes), types, strict=True))
         )
 
     def __call__(self, x: Coordinates | Jet) -> Array | Jet:

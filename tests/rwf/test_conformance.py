@@ -266,6 +266,54 @@ def test_network_eager_equals_jit(architecture):
     )
 
 
+@cache
+def in_mixed_precision(architecture):
+    init, apply = rwf.functional(
+        lambda rngs: ARCHITECTURES[architecture].build(dtype=jnp.bfloat16, rngs=rngs)
+    )
+    return init, jax.jit(apply), apply
+
+
+@over_architectures
+def test_mixed_precision_has_the_same_parameters_and_nearly_the_same_function(architecture):
+    """Float32 parameters, result and gradients, within the seven bits of its products of the float32 network."""
+    init, mixed, apply = in_mixed_precision(architecture)
+    params, constants, inputs = plain(architecture)
+    shapes = jax.eval_shape(init, jax.random.key(0))[0]
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shapes) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), params
+    )
+    result, expected = mixed(params, constants, *inputs), network(architecture)[1](params, constants, *inputs)
+    assert result.dtype == jnp.float32 and np.asarray(result != expected).any()
+    assert np.abs(result - expected).max() < 0.05 * np.abs(expected).max()
+
+    factors = nudged(factorized(architecture, "rwf"))
+    effective, pull_back = jax.vjp(rwf.compose, factors)
+    of_effective = jax.jit(jax.grad(lambda p: jnp.sum(jnp.square(apply(p, constants, *inputs) - 1))))(
+        effective
+    )
+    (gradients,) = pull_back(of_effective)
+    (expected,) = pull_back(gradient_of_loss(architecture)(effective, constants, *inputs))
+    flat, expected = (
+        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (gradients, expected)
+    )
+    assert flat.dtype == np.float32
+    assert 0 < np.linalg.norm(flat - expected) < 0.1 * np.linalg.norm(expected)
+
+
+@over_architectures
+def test_a_jet_keeps_float32_in_mixed_precision(architecture):
+    """Derivatives are those of float32 to the bit, but for a branch that sees no jet."""
+    _, mixed, _ = in_mixed_precision(architecture)
+    params, constants, (*others, x) = plain(architecture)
+    arguments = (params, constants, *others, rwf.Jet.seed(x, (0, 1), second=(0,)))
+    ours, expected = mixed(*arguments), network(architecture)[1](*arguments)
+    tolerance = 0.05 if others else 0.0
+    for stream, reference in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
+        assert stream.dtype == jnp.float32
+        assert np.abs(stream - reference).max() <= tolerance * np.abs(reference).max()
+
+
 @over_architectures
 def test_jet_equals_nested_differentiation(architecture):
     """Values, both first derivatives, the second along the second axis, and that with a drift, in float64."""

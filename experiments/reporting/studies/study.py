@@ -52,6 +52,7 @@ class Study:
     `paper`: the paper's numbers, by parameterization; empty where it prints none. `only`: the one profile
     that it makes sense at, where there is one. `criterion`: what decides between the choices, in words that were
     written before the runs; `spread_counts`: the spread within a run counts for it as the mean does.
+    `further`: parameterizations beside the paper's four, the control say.
     """
 
     name: str
@@ -65,10 +66,16 @@ class Study:
     only: str | None = None
     criterion: str | None = None
     spread_counts: bool = False
+    further: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The parameterizations that are run: the paper's four and `further` ones."""
+        return (*PARAMETERIZATIONS, *self.further)
 
     def cells(self, profile: str) -> tuple[Cell, ...]:
         """What has to run, each once; the variants are words for the command line."""
-        found = (self.cell_of(choice, name, profile) for choice in self.choices for name in PARAMETERIZATIONS)
+        found = (self.cell_of(choice, name, profile) for choice in self.choices for name in self.columns)
         return tuple(dict.fromkeys(found))
 
     def cell_of(self, choice: Option, column: str, profile: str) -> Cell:
@@ -92,7 +99,7 @@ class Study:
         for choice in self.choices:
             own = any(word.startswith(OF_RWF) for word in choice.settings)
             variants: dict[str, tuple[str, ...]] = {}
-            for column in PARAMETERIZATIONS:
+            for column in self.columns:
                 cell = self.cell_of(choice, column, profile)
                 key = column if own else ""
                 if key not in variants:  # settings change all columns alike, unless they are RWF's own
@@ -120,9 +127,8 @@ def read_study(name: str) -> Study:
         if len({choice.label for choice in choices}) < max(2, len(choices)):
             raise ValueError("it needs two choices or more, with labels of their own")
         profiles = {key: _smaller(value) for key, value in content.pop("profiles", {}).items()}
-        study = Study(
-            **{**content, "choices": choices, "profiles": profiles, "paper": _printed(content.get("paper"))}
-        )
+        fields = {"choices": choices, "profiles": profiles, "paper": _printed(content.get("paper"))}
+        study = Study(**{**content, **fields, "further": tuple(content.get("further", ()))})
         if study.spread_counts and not (_spread(study) and metric_named(study.metric).ratio):
             raise ValueError(
                 "spread_counts needs the paper's spread of plain, and a metric compared as a ratio"
@@ -171,7 +177,7 @@ def table(study: Study, profile: str, rows: Iterable[Row]) -> tables.Table:
     places = study.places(profile)
     lines, found = [], []
     for row in rows:
-        for choice, column in places.get(row.cell, ()) if _counts(row, profile) else ():
+        for choice, column in places.get(row.exact_cell, ()) if _counts(row, profile) else ():
             found.append(
                 dataclasses.replace(
                     row, parameterization=column, variant=_variant(choice), reduced=study.reduced(row)

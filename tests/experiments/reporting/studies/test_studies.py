@@ -22,7 +22,7 @@ from scripts.update_docs import BEGIN, END, PAGE
 
 OPEN = ("navier_stokes", "nerf_two_pi", "shape_normalize", "darcy_reading", "depth", "text_std", "ct_scale")
 OPEN += ("rwf_log", "aa_layer", "causal_sum", "training_length", "ct_size", "nerf_size", "learning_rate")
-OPEN += ("navier_stokes_1000", "depth_deeponet")
+OPEN += ("navier_stokes_1000", "depth_deeponet", "precision")
 STUDY = Study(
     "synthetic",
     "A choice",
@@ -151,6 +151,30 @@ def test_rows_of_runs_are_found_under_their_choice_and_column(make_row):
     assert first.entries["plain"].rows[0].id == second.entries["plain"].rows[0].id
     assert (first.entries["rwf"].ours.mean, second.entries["rwf"].ours.mean) == (27.0, 1.5)
     assert not studies.table(study, "paper", rows).lines[0].entries["plain"].rows
+
+
+def test_the_control_has_its_column_in_a_study_that_names_it(make_row):
+    study = studies.read_study("precision")
+    cells = study.cells("quick")
+    assert len(cells) == 4 * 5 and sum(cell.parameterization == "plain_lr" for cell in cells) == 4
+    for cell in cells:
+        config = configure([*cell.overrides, "profile=quick", "tracking=none"])
+        check_network(config)
+        assert (config.trainer.steps, config.root.seeds, config.task.images) == (2000, 3, 4)
+    places = study.places("quick")
+    emulated, float32 = (
+        next(
+            cell for cell, found in places.items() if (found[0][0].label, found[0][1]) == (label, "plain_lr")
+        )
+        for label in ("TF32 products, emulated", "float32")
+    )
+    rows = [
+        make_row("plain_lr", variant=cell.variant, metrics={"psnr": (value, value)})
+        for cell, value in ((emulated, 20.0), (float32, 25.0))
+    ]
+    lines = {line.label: line for line in studies.table(study, "quick", rows).lines}
+    assert lines["float32"].entries["plain_lr"].ours.mean == 25.0
+    assert lines["TF32 products, emulated"].entries["plain_lr"].ours.mean == 20.0
 
 
 def rows_of(make_row, values, reduced=None, **changes):

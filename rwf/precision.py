@@ -1,0 +1,95 @@
+"""Matrix products whose precision the layer decides, not `jax.default_matmul_precision`.
+
+Phases of Fourier features are multiplied in the operands' own precision always; layers of a mixed-precision
+network multiply rounded operands and accumulate in float32, forward and backward.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rwf import jets
+from rwf.jets import Jet
+from rwf.typing import Array
+
+
+def exact_matmul(x: Array | Jet, kernel: Array) -> Array | Jet:
+    """x @ kernel, (..., d) times (d, n), without TF32 or bfloat16 passes under any default precision.
+
+    On a CPU one product. Elsewhere the sum of x_d kernel_d, which a compiler fuses into what follows: d is
+    the number of coordinates, and a product of so few terms costs a round trip through memory.
+    """
+    return jets.matmul(x, kernel, _exact)
+
+
+def _exact(x: Array, kernel: Array) -> Array:
+    return jax.lax.platform_dependent(x, kernel, cpu=_highest, default=_summed)
+
+
+def _highest(x: Array, kernel: Array) -> Array:
+    return jnp.matmul(x, kernel, precision=jax.lax.Precision.HIGHEST)
+
+
+def _summed(x: Array, kernel: Array) -> Array:
+    terms = [x[..., axis, None] * kernel[axis] for axis in range(kernel.shape[0])]
+    return sum(terms[1:], terms[0])
+
+
+def is_narrow(dtype: Any) -> bool:
+    """Whether a dtype has fewer bits than float32, so that layers of it compute in mixed precision.
+
+    Raises ValueError for a dtype that is not a floating-point one.
+    """
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise ValueError(f"dtype must be a floating-point type such as jax.numpy.bfloat16, not {dtype}")
+    return jnp.finfo(dtype).bits < 32
+
+
+def matmul(x: Array, kernel: Array, dtype: Any) -> Array:
+    """x @ kernel in `dtype`; of a narrow one the operands are rounded to it, and the sums are float32.
+
+    The result is float32 then, (..., in) times (in, out) to (..., out). So are both products of the gradient: the
+    cotangent is rounded to `dtype`, the kernel's gradient keeps float32. Narrow products have no forward-mode
+    derivative (`jax.jvp`); jets are not passed here.
+    """
+    if not is_narrow(dtype):
+        return jnp.matmul(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
+    return _narrow(rounded(jnp.asarray(x), dtype), kernel)
+
+
+def rounded(x: Array, dtype: Any) -> Array:
+    """`x` as `dtype`. The rounding is an operation of its own: a compiler may drop a pair of casts, not this."""
+    if x.dtype == dtype:
+        return x
+    bits = jnp.finfo(dtype)
+    return jax.lax.reduce_precision(x, bits.nexp, bits.nmant).astype(dtype)
+
+
+@jax.custom_vjp
+def _narrow(x: Array, kernel: Array) -> Array:
+    return _accumulated(x, rounded(kernel, x.dtype), x.ndim - 1, 0)
+
+
+def _narrow_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _narrow(x, kernel), (x, kernel)
+
+
+def _narrow_backward(operands: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    x, kernel = operands
+    gradient = rounded(gradient, x.dtype)
+    of_x = _accumulated(gradient, rounded(kernel, x.dtype), gradient.ndim - 1, 1)
+    rows, columns = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
+    return rounded(of_x, x.dtype), _accumulated(rows, columns, 0, 0).astype(kernel.dtype)
+
+
+_narrow.defvjp(_narrow_forward, _narrow_backward)
+
+
+def _accumulated(left: Array, right: Array, left_axis: int, right_axis: int) -> Array:
+    """The product over one axis of each, summed in float32."""
+    axes = (((left_axis,), (right_axis,)), ((), ()))
+    precision = jax.lax.Precision.DEFAULT  # the operands are narrow: there is nothing to add passes for
+    return jax.lax.dot_general(left, right, axes, precision, preferred_element_type=jnp.float32)
