@@ -63,7 +63,9 @@ def migrate_results(results: Path) -> list[str]:
                 fresh.append(row)
                 left.append(f"{path.name}: {row.id}: {error}")
         changed = sum(old != new for old, new in zip(rows, fresh, strict=True))
-        write_text(path, "".join(row_line(row) for row in {(row.id, row.seed): row for row in fresh}.values()))
+        write_text(
+            path, "".join(row_line(row) for row in {(row.id, row.seed): row for row in fresh}.values())
+        )
         print(f"{path}: {changed} of {len(rows)} rows changed")
     return left
 
@@ -83,7 +85,9 @@ def migrate_runs(options: argparse.Namespace) -> list[str]:
         if options.without_rates:
             fresh = [dataclasses.replace(row, iterations_per_second=None) for row in fresh]
         target = options.to / fresh[0].experiment / fresh[0].id
-        shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("result.json", "wandb", ".lock"))
+        shutil.copytree(
+            folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("result.json", "wandb", ".lock")
+        )
         write_json(target / "result.json", {"rows": [row.to_json() for row in fresh]})
         print(f"{folder.name} -> {target}")
     return left

@@ -35,9 +35,7 @@ class Layout:
         """Quadratic forms (N, N) of the mean squares with their degrees of freedom: each factor, then the rest."""
         count = len(self.items)
         mean = np.full((count, count), 1 / count)
-        forms = [
-            ((z / z.sum(axis=0) @ z.T - mean) / (z.shape[1] - 1), z.shape[1] - 1) for z in self.factors
-        ]
+        forms = [((z / z.sum(axis=0) @ z.T - mean) / (z.shape[1] - 1), z.shape[1] - 1) for z in self.factors]
         if len(forms) == 2:
             both = np.hstack(self.factors)
             rank = int(np.linalg.matrix_rank(both))

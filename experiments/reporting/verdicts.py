@@ -53,7 +53,9 @@ def margin(metric: Metric) -> float | None:
     return math.log(found) if found is not None and metric.ratio else found
 
 
-def compare(first: Values, second: Values, metric: Metric, lost: tuple[Pairs, Pairs] = ((), ())) -> Comparison:
+def compare(
+    first: Values, second: Values, metric: Metric, lost: tuple[Pairs, Pairs] = ((), ())
+) -> Comparison:
     """Compare the values of RWF with those of a rival that was run, before any correction.
 
     `lost`: the pairs of each that were run and have no value.
@@ -101,9 +103,7 @@ def _tested(interval: Interval | None, metric: Metric, holm: tuple[float | None,
 def _reason(one: Comparison, rival: str) -> str:
     names = ("RWF", rival)
     lost = [
-        f"{name} diverged in {n} of {one.attempted}"
-        for name, n in zip(names, one.diverged, strict=True)
-        if n
+        f"{name} diverged in {n} of {one.attempted}" for name, n in zip(names, one.diverged, strict=True) if n
     ]
     if lost:
         return ", ".join(lost)

@@ -71,7 +71,10 @@ def test_a_diverged_pair_bars_the_verdicts_it_speaks_against():
     lost = {("lego", 0)}
     up, down = {p: 27.0 + 0.01 * p[1] for p in four}, {p: 23.0 + 0.01 * p[1] for p in four}
     without = lambda values: {pair: values[pair] for pair in kept}  # noqa: E731
-    assert verdict(up, kept, lost=((), lost)) == (BETTER, "")  # the rival lost a run: no reason to think less of it
+    assert verdict(up, kept, lost=((), lost)) == (
+        BETTER,
+        "",
+    )  # the rival lost a run: no reason to think less of it
     assert verdict(down, kept, lost=((), lost)) == (UNDECIDED, "Plain diverged in 1 of 4")
     assert verdict(four, kept, lost=((), lost)) == (UNDECIDED, "Plain diverged in 1 of 4")
     assert verdict(without(up), four, lost=(lost, ())) == (UNDECIDED, "RWF diverged in 1 of 4")
