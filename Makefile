@@ -1,12 +1,12 @@
 # Every target sets up what it needs. `make help` lists them.
-# PROFILE=quick|paper|smoke (chosen by the hardware when not given), SEEDS=n, TRACKING=wandb|none, CONTROL=1, ADD=column, PYTHON=python3.12
+# PROFILE=quick|paper|smoke (chosen by the hardware when not given), SEEDS=n, TRACKING=wandb|none, CONTROL=0, ADD=column, PYTHON=python3.12
 
 VENV ?= .venv
 PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell $(v) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo yes),$(v))))
 RUN := $(VENV)/bin/python
 comma := ,
 EXTRAS := experiments,dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
-OPTIONS := $(if $(PROFILE),--profile $(PROFILE)) $(if $(SEEDS),--set seeds=$(SEEDS)) $(if $(TRACKING),--tracking $(TRACKING)) $(if $(CONTROL),--columns plain_lr) $(if $(ADD),--columns $(ADD)) $(ARGS)
+OPTIONS := $(if $(PROFILE),--profile $(PROFILE)) $(if $(SEEDS),--set seeds=$(SEEDS)) $(if $(TRACKING),--tracking $(TRACKING)) $(if $(filter 0,$(CONTROL)),--no-control) $(if $(ADD),--columns $(ADD)) $(ARGS)
 REPRODUCE := $(RUN) -m experiments.reproduce $(OPTIONS)
 # The figures drawn from the very runs of Table 1.
 TABLE1 := table_1 $(foreach n,3 4 5 7 8 10 11 13 14 15 19 20 21,figure_$(n))

@@ -24,6 +24,7 @@ from filelock import FileLock
 from experiments.files import finite, write_text
 
 STATUSES = ("finished", "diverged")
+OPTIONAL = ("each", "collapsed")  # of a row: what older ones do not have
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -79,6 +80,8 @@ class Row:
     none. `seconds` is wall-clock time of the training, for runs trained
     in one program an equal share of it; `iterations_per_second` is the speed of one member, None where one
     diverged, as training may have ended early. `commit` and `dirty` are None outside a git checkout.
+    `collapsed` says of each item whether its training loss rose again at the end (`training.collapse`); None in
+    older rows, of which it is not known.
     """
 
     id: str
@@ -107,6 +110,7 @@ class Row:
     dirty: bool | None
     date: str
     each: Mapping[str, tuple[tuple[float | None, ...] | None, ...]] = field(default_factory=dict)
+    collapsed: tuple[bool, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variant", tuple(self.variant))
@@ -118,6 +122,8 @@ class Row:
             for name, items in self.each.items()
         }
         object.__setattr__(self, "each", each)
+        if self.collapsed is not None:
+            object.__setattr__(self, "collapsed", tuple(self.collapsed))
         problem = _problem(self)
         if problem:
             raise ValueError(problem)
@@ -139,9 +145,10 @@ class Row:
         return self.data["stand_in"]
 
     def to_json(self) -> dict[str, Any]:
-        """The row as plain JSON values, keys in the order of the fields; without an empty `each`."""
+        """The row as plain JSON values, keys in the order of the fields; without what older rows do not know."""
         values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
-        return finite({name: value for name, value in values.items() if name != "each" or value})
+        known = {name for name, value in values.items() if name not in OPTIONAL or value not in (None, {})}
+        return finite({name: value for name, value in values.items() if name in known})
 
     @classmethod
     def from_json(cls, value: object, where: str = "row") -> Row:
@@ -149,7 +156,7 @@ class Row:
         if not isinstance(value, Mapping):
             raise ValueError(f"{where}: a row is a JSON object, not {type(value).__name__}")
         names = {entry.name for entry in dataclasses.fields(cls)}
-        missing = names - value.keys() - {"each"}
+        missing = names - value.keys() - set(OPTIONAL)
         for problem, keys in (("unknown", value.keys() - names), ("missing", missing)):
             if keys:
                 raise ValueError(f"{where}: {problem} key {', '.join(sorted(map(str, keys)))}")
@@ -181,6 +188,8 @@ def _problem(row: Row) -> str | None:
             return f"each has {name!r}, which is not among the metrics ({', '.join(row.metrics)})"
         if len(items) != len(row.items):
             return f"each {name} has {len(items)} lists for {len(row.items)} items"
+    if row.collapsed is not None and len(row.collapsed) != len(row.items):
+        return f"collapsed has {len(row.collapsed)} values for {len(row.items)} items"
     return None
 
 

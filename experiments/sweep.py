@@ -21,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns 0 when the table was printed."""
     options = _parser().parse_args(arguments)
     from experiments.reporting.figures.heat_maps import axes_of, scattered
-    from experiments.reporting.tables.sweeps import completed, sweep_of, terminal
+    from experiments.reporting.tables.renderers import terminal
+    from experiments.reporting.tables.sweeps import completed, grid, sweep_of
 
     try:
         rows = [*read_runs(options.runs), *(read_results(options.results) if options.results else ())]
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     sweep = sweep if scattered(sweep, axes) else completed(sweep, axes)
-    print(terminal(sweep))
+    print(terminal(grid(sweep)), end="")
     if options.output is not None:
         for path in write(sweep, axes, options.output):
             print(f"wrote {path}")
@@ -44,11 +45,12 @@ def write(sweep, axes: Sequence[str], output: Path) -> list[Path]:
 
     from experiments.reporting.figures import style
     from experiments.reporting.figures.heat_maps import draw
-    from experiments.reporting.tables.sweeps import csv_text, markdown
+    from experiments.reporting.tables.renderers import markdown
+    from experiments.reporting.tables.sweeps import csv_of, grid
 
     paths = [output.with_name(f"{output.name}.{suffix}") for suffix in ("md", "csv", "png")]
-    write_text(paths[0], markdown(sweep))
-    write_text(paths[1], csv_text(sweep))
+    write_text(paths[0], markdown(grid(sweep)))
+    write_text(paths[1], csv_of(sweep))
     if not axes:
         return paths[:2]
     figure = draw(sweep, axes)

@@ -27,6 +27,11 @@ def test_a_driver_brings_the_gpu_build_beside_all_else(tmp_path, driver, extras)
 
 
 def test_further_columns_are_named_to_the_command():
-    printed = dry_run("table-6", "CONTROL=1", "ADD=offset", "PROFILE=smoke")
+    printed = dry_run("table-6", "ADD=offset", "PROFILE=smoke")
     assert "table_6" in printed and "--profile smoke" in printed
-    assert "--columns plain_lr --columns offset" in printed
+    assert "--columns offset" in printed and "control" not in printed
+
+
+def test_the_control_is_trained_unless_it_is_not_wanted():
+    assert "--no-control" not in dry_run("table-6") + dry_run("table-6", "CONTROL=1")
+    assert "--no-control" in dry_run("table-6", "CONTROL=0")

@@ -19,6 +19,11 @@ def column_label(name: str) -> str:
     return LABELS.get(name, name)
 
 
+def rival_label(name: str) -> str:
+    """How verdicts name what RWF is compared with."""
+    return "the control" if name == CONTROL else column_label(name)
+
+
 @dataclass(frozen=True)
 class Metric:
     """One measured quantity.

@@ -94,9 +94,27 @@ def values(rows: Iterable[Row], metric: str) -> Values:
     }
 
 
-def diverged(rows: Iterable[Row], metric: str) -> int:
-    """How many (item, seed) of the rows have no finite value."""
-    return 0 if metric == RATE else sum(value is None for row in rows for value in row.metrics[metric])
+def pairs(rows: Sequence[Row], metric: str) -> set[tuple[str, int]]:
+    """Every (item, seed) that the rows were run for, with a value or without; of rates, those with one."""
+    if metric == RATE:
+        return set(values(rows, metric))
+    return {(item, row.seed) for row in rows for item in row.items}
+
+
+def diverged(rows: Sequence[Row], metric: str) -> set[tuple[str, int]]:
+    """The (item, seed) of the rows that have no finite value."""
+    return pairs(rows, metric) - values(rows, metric).keys()
+
+
+def collapsed(rows: Sequence[Row], metric: str) -> list[tuple[str, int]]:
+    """The (item, seed) that have a value and collapsed, as far as the rows say so."""
+    lost = {
+        (item, row.seed)
+        for row in rows
+        for item, lost in zip(row.items, row.collapsed or (), strict=False)
+        if lost
+    }
+    return sorted(lost & values(rows, metric).keys())
 
 
 def inner(rows: Sequence[Row], metric: str, what: str) -> float | None:

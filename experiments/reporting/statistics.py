@@ -1,11 +1,10 @@
 """Means, spreads and paired comparisons of results over items and seeds.
 
-Values are mappings {(item, seed): value}. The four parameterizations start from the same function for
-the same item and seed, so they are compared in pairs. Where there are several items (images, phantoms),
-the independent unit is the item: its seeds are averaged first, because repeats on one image say nothing
-about another and counting them as independent would make the interval too narrow. Where there is one
-item, the unit is the seed. A Student-t interval is used since the percentile bootstrap covers too
-seldom below about 20 units.
+Values are mappings {(item, seed): value}. The parameterizations start from the same function for the same item
+and seed, so they are compared in pairs. Items and seeds are both random (`effects`): what is claimed is meant for
+other images and for other seeds. With one item the seeds are the units. With one seed the items are, and the
+interval speaks of this seed alone: all its items share initialisation and Fourier matrix. A single value has no
+interval.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from experiments.criteria import CRITERIA
+from experiments.reporting.effects import Layout, half_width, mean_effect, tail
 from experiments.reporting.metrics import Metric
 
 Values = Mapping[tuple[str, int], float]
-HOLDS, FAILS, UNDECIDED, PENDING = "holds", "does not hold", "undecided", "pending"
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,46 @@ class Summary:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean difference of paired values with its confidence limits; no limits for a single unit."""
+    """A mean difference of paired values with its confidence limits; no limits for a single pair.
+
+    `errors` and `freedoms` are those of `effects.mean_effect`, by which p-values are taken.
+    """
 
     mean: float
     low: float | None
     high: float | None
-    n: int
+    items: int
+    seeds: int
+    pairs: int
+    errors: tuple[float, ...] = ()
+    freedoms: tuple[float, ...] = ()
+
+    @property
+    def general(self) -> bool:
+        """Whether the interval speaks of the method, not of one seed alone."""
+        return self.low is not None and self.seeds > 1
+
+    @property
+    def units(self) -> str:
+        """What was compared, such as "4 items × 3 seeds"."""
+        seeds = f"{self.seeds} seed{'s' * (self.seeds > 1)}"
+        if self.items == 1:
+            return seeds
+        if self.seeds == 1:
+            return f"{self.items} items, for this seed"
+        missing = self.pairs < self.items * self.seeds
+        return f"{self.items} items × {seeds}" + (f", {self.pairs} pairs" if missing else "")
+
+    def p_difference(self) -> float:
+        """Two-sided p-value of "there is no difference"."""
+        return min(1.0, 2 * self._tail(abs(self.mean)))
+
+    def p_beyond(self, margin: float) -> float:
+        """p-value of "the difference is `margin` or more, in either direction" (two one-sided tests)."""
+        return self._tail(margin - abs(self.mean))
+
+    def _tail(self, excess: float) -> float:
+        return tail(excess, np.array(self.errors), np.array(self.freedoms))
 
 
 def summarise(values: Values) -> Summary:
@@ -65,55 +98,44 @@ def summarise(values: Values) -> Summary:
     return Summary(float(np.mean(means)), spread, items, len(means))
 
 
-def student_interval(differences: np.ndarray, level: float = 0.95) -> Interval:
-    """Student-t interval of the mean of independent `differences`, shape (n,).
-
-    >>> interval = student_interval(np.array([1.0, 2.0, 3.0]))
-    >>> round(interval.low, 3), round(interval.high, 3)
-    (-0.484, 4.484)
-    """
-    differences = np.asarray(differences, float)
-    n, mean = differences.size, float(np.mean(differences))
-    if n < 2:
-        return Interval(mean, None, None, n)
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1) * stats.sem(differences))
-    return Interval(mean, mean - half, mean + half, n)
-
-
-def paired_interval(first: Values, second: Values, metric: Metric, level: float = 0.95) -> Interval | None:
+def paired_interval(first: Values, second: Values, metric: Metric) -> Interval | None:
     """Interval of `first` minus `second` on the metric's scale of comparison, over the pairs both have.
 
     None where they have no (item, seed) in common.
+
+    >>> from experiments.reporting.metrics import METRICS
+    >>> ours, theirs = ({("a", seed): value + seed for seed in (0, 1)} for value in (3.0, 2.5))
+    >>> paired_interval(ours, theirs, METRICS["psnr"]).units
+    '2 seeds'
     """
     pairs = sorted(first.keys() & second.keys())
     if not pairs:
         return None
-    items = {item for item, _ in pairs}
-    units = defaultdict(list)
-    for item, seed in pairs:
-        difference = metric.transform(first[item, seed]) - metric.transform(second[item, seed])
-        units[item if len(items) > 1 else seed].append(float(difference))
-    return student_interval(np.array([np.mean(unit) for unit in units.values()]), level)
-
-
-def verdict(interval: Interval | None, metric: Metric) -> str:
-    """Whether "the first is better than the second" holds: the interval lies wholly on one side of zero.
-
-    A single unit decides nothing.
-    """
-    if interval is None or interval.low is None:
-        return UNDECIDED
-    low, high = sorted((metric.better_sign * interval.low, metric.better_sign * interval.high))
-    return HOLDS if low > 0 else FAILS if high < 0 else UNDECIDED
+    differences = np.array(
+        [float(metric.transform(first[pair]) - metric.transform(second[pair])) for pair in pairs]
+    )
+    items, seeds = (sorted(set(names)) for names in zip(*pairs, strict=True))
+    counts = len(items), len(seeds), len(pairs)
+    if len(pairs) == 1:
+        return Interval(float(differences[0]), None, None, *counts)
+    layout = Layout(
+        tuple(items.index(item) for item, _ in pairs), tuple(seeds.index(seed) for _, seed in pairs)
+    )
+    mean, errors, freedoms = mean_effect(differences, layout)
+    half = float(half_width(errors, freedoms, CRITERIA.level))
+    centre = float(mean)
+    return Interval(
+        centre, centre - half, centre + half, *counts, tuple(errors.tolist()), tuple(freedoms.tolist())
+    )
 
 
 def interval_text(interval: Interval, metric: Metric) -> str:
     """The interval as the tables show it: a difference with sign, or a ratio.
 
     >>> from experiments.reporting.metrics import METRICS
-    >>> interval_text(Interval(0.25, 0.1, 0.4, 4), METRICS["psnr"])
+    >>> interval_text(Interval(0.25, 0.1, 0.4, 4, 1, 4), METRICS["psnr"])
     '+0.25 dB [+0.10, +0.40]'
-    >>> interval_text(Interval(np.log(0.5), None, None, 1), METRICS["relative_l2"])
+    >>> interval_text(Interval(np.log(0.5), None, None, 1, 1, 1), METRICS["relative_l2"])
     '×0.50 error'
     """
     if metric.ratio:

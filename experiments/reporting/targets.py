@@ -12,7 +12,7 @@ from experiments.reporting.figures.drawing import FigureSpec, draw_and_save, fig
 from experiments.reporting.loading import Run, load_runs
 from experiments.reporting.studies import study as studies
 from experiments.reporting.studies import writer as studies_writer
-from experiments.reporting.tables import settings, settings_writers, specs, writers
+from experiments.reporting.tables import renderers, settings, specs, writers
 from experiments.reporting.tables import table as tables
 
 
@@ -60,16 +60,17 @@ def _table(spec: specs.TableSpec) -> Target:
     def text(folders: Iterable[Path], rows: Sequence[Row] = ()) -> str:
         return writers.terminal(table(folders, rows))
 
-    cells = tuple(dict.fromkeys(cell for line in spec.rows for cell in line.cells))
+    cells = tuple(dict.fromkeys(spec.cells))
     return Target(spec.name, spec.title, spec.caption, cells, render, text, spec.column)
 
 
 def _settings(name: str) -> Target:
     def render(folders: Iterable[Path], folder: Path, rows: Sequence[Row] = ()) -> list[Path]:
-        return settings_writers.write_all(settings.read(name), Path(folder))
+        table = settings.read(name)
+        return renderers.write_all(settings.grid(table), settings.csv_of(table), Path(folder))
 
     def text(folders: Iterable[Path], rows: Sequence[Row] = ()) -> str:
-        return settings_writers.terminal(settings.read(name))
+        return renderers.terminal(settings.grid(settings.read(name)))
 
     described = specs.read(name)
     return Target(name, described["title"], described["caption"], (), render, text)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from experiments.files import cache_folder, choices_checksum, save_arrays, write
 from experiments.records import Row, provenance, read_result
 from experiments.running import stacks as stack
 from experiments.task import Data, Source
-from experiments.training import members, microbatches, precision
-from experiments.training.loop import Listener, Training, train_stack
+from experiments.training import collapse, members, microbatches, precision
+from experiments.training.loop import Listener, Training, read_history, train_stack
 from experiments.training.outcomes import Outcome, Trained
 from experiments.training.tracking import Tracker
 
@@ -139,7 +140,11 @@ def _write(
     config: Configuration, folder: Path, source: Source, data: Data, trained: Trained, tracker: Tracker
 ) -> None:
     """Weights, predictions and, when all else is written, the result of one run."""
-    rows = rows_of(config, source, folder.name, data.names, trained)
+    lost = collapse.of_history(read_history(folder), config.resolved)
+    rows = [
+        replace(row, collapsed=tuple(lost.get((row.seed, item), False) for item in row.items))
+        for row in rows_of(config, source, folder.name, data.names, trained)
+    ]
     count = len(data.names)
     save_stacked(folder, "weights", [outcome.weights for outcome in trained.outcomes], count)
     predictions = [outcome.predictions for outcome in trained.outcomes]

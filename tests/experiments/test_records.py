@@ -77,6 +77,11 @@ def test_values_that_belong_to_no_metric_or_item_are_one_line(each, says):
         row(each=each)
 
 
+def test_what_is_not_known_of_older_rows_is_not_written():
+    assert row().collapsed is None
+    assert row(collapsed=[False, True]).to_json() == {**EXAMPLE, "collapsed": [False, True]}
+
+
 def test_not_a_number_becomes_null():
     assert row(metrics={"psnr": [float("nan"), float("inf")]}).metrics["psnr"] == (None, None)
 
@@ -89,6 +94,7 @@ def test_not_a_number_becomes_null():
         ({"status": "fine"}, "status must be one of finished, diverged"),
         ({"metric": "iou"}, "metric 'iou' is not among the metrics"),
         ({"items": ["one"]}, "metric psnr has 2 values for 1 items"),
+        ({"collapsed": [True]}, "collapsed has 1 values for 2 items"),
         ({"data": {"name": "x"}}, "data must have name, checksum and stand_in"),
         ({"variant": ["omega"]}, "key=value"),
     ],

@@ -61,19 +61,19 @@ def table(tmp_path_factory):
 def test_a_table_is_trained_and_rendered(table):
     folder, done = table
     assert done.returncode == 0, done.stderr
-    assert "estimated time: unknown" in done.stdout and "[12/12]" in done.stdout
+    assert "estimated time: unknown" in done.stdout and "[15/15]" in done.stdout
     markdown = (folder / "results" / "smoke" / "table_6.md").read_text()
     assert "pending" not in markdown and "reduced" in markdown and "27.35" in markdown
     rows = read_results(folder / "results")
     assert {(row.parameterization, row.embedding) for row in rows} == {
-        (name, embedding) for name in NAMES for embedding in ("none", "positional", "gaussian")
+        (name, embedding) for name in (*NAMES, "plain_lr") for embedding in ("none", "positional", "gaussian")
     }
 
 
 def test_a_second_command_repeats_nothing_and_draws_from_what_is_there(table, capsys):
     folder, _ = table
     assert main(arguments(folder, "table_6", "figure_7", "--dry-run")) == 0
-    assert "image_natural               12    12       0" in capsys.readouterr().out
+    assert "image_natural               15    15       0" in capsys.readouterr().out
     assert main(arguments(folder, "table_6", "figure_7")) == 0
     assert "[1/" not in capsys.readouterr().out
     assert (folder / "results" / "smoke" / "figure_7.png").stat().st_size > 10_000
@@ -99,12 +99,12 @@ def test_a_dry_run_writes_nothing(tmp_path, target):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_control_is_planned_where_it_is_asked_for(tmp_path, capsys):
-    assert (
-        main(["table_6", "--columns", "plain_lr", "--dry-run", "--profile", "smoke", "--runs", str(tmp_path)])
-        == 0
-    )
+def test_the_control_is_planned_unless_it_is_not_wanted(tmp_path, capsys):
+    words = ["table_6", "--dry-run", "--profile", "smoke", "--runs", str(tmp_path)]
+    assert main(words) == 0
     assert "image_natural               15     0" in capsys.readouterr().out
+    assert main([*words, "--no-control"]) == 0
+    assert "image_natural               12     0" in capsys.readouterr().out
 
 
 def test_all_is_every_table_and_figure_and_only_settings_tables_need_no_runs(tmp_path, monkeypatch, capsys):
@@ -192,13 +192,13 @@ def test_an_interrupted_reproduction_goes_on(tmp_path):
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
-        if line.startswith("[3/12]"):
+        if line.startswith("[3/15]"):
             break
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
     finished = len(list((tmp_path / "runs").glob("*/*/result.json")))
-    assert 3 <= finished < 12
+    assert 3 <= finished < 15
     done = reproduce(tmp_path, "table_6")
-    assert done.returncode == 0 and f"[{12 - finished}/{12 - finished}]" in done.stdout
+    assert done.returncode == 0 and f"[{15 - finished}/{15 - finished}]" in done.stdout
     assert "pending" not in (tmp_path / "results" / "smoke" / "table_6.md").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,10 @@ from experiments.reporting.site.costs import costs
 from experiments.reporting.site.curves import learning_curves
 from experiments.reporting.site.illustrations import illustrate
 from experiments.reporting.studies import writer as studies_writer
-from experiments.reporting.studies.conclusion import conclusion
+from experiments.reporting.studies.intervals import changes
 from experiments.reporting.studies.study import best_table, read_study
 from experiments.reporting.studies.study import names as study_names
-from experiments.reporting.tables import settings, specs
+from experiments.reporting.tables import settings, specs, writers
 from experiments.reporting.tables import table as tables
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -57,7 +58,7 @@ def write_site(runs: Sequence[Run], results: Path, output: Path) -> Path:
         illustrate(name, runs, results, output / "figures")
         for name in tqdm(specs.names("figure"), desc="figures", disable=None, leave=False)
     ]
-    contents = [(_file(v["name"]), *v["heading"].split(": ", 1), v["status"]) for v in views.values()]
+    contents = [(_file(name), *v.grid.heading.split(": ", 1), v.status) for name, v in views.items()]
     contents += [(_file(f.name), f"Figure {f.name.split('_')[1]}", f.title, f.status) for f in figures]
     write("index.html", "index.html", "Table 1", first=views["table_1"], contents=contents)
     others = [view for name, view in views.items() if name != "table_1"]
@@ -105,10 +106,11 @@ def _file(name: str) -> str:
     return f"index.html#{name}" if name == "table_1" else f"{name.split('_')[0]}s.html#{name}"
 
 
-def _view(name: str, rows: Sequence[Row]) -> dict[str, Any]:
+def _view(name: str, rows: Sequence[Row]) -> html_tables.View:
     if name in specs.SETTINGS:
-        return html_tables.settings_view(settings.read(name))
-    return html_tables.results_view(tables.build(specs.table_spec(name), rows), rows)
+        return html_tables.view(settings.grid(settings.read(name)))
+    table = tables.build(specs.table_spec(name), rows)
+    return html_tables.view(writers.grid(table), rows, html_tables.status(table))
 
 
 def _studies(rows: Sequence[Row], folder: Path) -> list[dict[str, Any]]:
@@ -117,13 +119,14 @@ def _studies(rows: Sequence[Row], folder: Path) -> list[dict[str, Any]]:
         [read_study(name) for name in study_names()], desc="studies", disable=None, leave=False
     ):
         _, table = best_table(study, rows)
-        view, file = html_tables.results_view(table, rows) | {"summary": ()}, None
-        if view["status"] != "pending":
-            file = f"study_{study.name}.png"
+        view = html_tables.view(replace(writers.grid(table), below=()), rows, html_tables.status(table))
+        file = None if view.status == "pending" else f"study_{study.name}.png"
+        if file is not None:
             studies_writer.picture(table, folder / file)
-        sentences = [Markup(documents.inline(sentence)) for sentence in conclusion(study, table)]
-        words = {"title": study.title, "question": study.question, "conclusion": sentences}
-        found.append({**words, "view": view, "file": file})
+        words = {"title": study.title, "question": study.question}
+        found.append(
+            {**words, "view": view, "changes": html_tables.view(changes(study, table)), "file": file}
+        )
     return found
 
 

@@ -1,7 +1,7 @@
 """Studies: what a choice that the paper leaves open does to each parameterization (configs/study/*.yaml).
 
 A study is one experiment under several choices, the first being the reading taken everywhere else.
-Its table has a line for each choice; what the comparison shows is said by `studies_conclusion`.
+Its table has a line for each choice; what the comparison shows stands in `intervals`.
 """
 
 from __future__ import annotations
@@ -187,7 +187,10 @@ def table(study: Study, profile: str, rows: Iterable[Row]) -> tables.Table:
         cell = {**study.cell, **choice.cell, "variant": _variant(choice)}
         paper = study.paper if choice.paper is None else choice.paper
         lines.append(Line(choice.label, cell, study.metric, paper))
-    return tables.build(TableSpec(f"study_{study.name}", study.title, study.question, tuple(lines)), found)
+    spec = TableSpec(
+        f"study_{study.name}", study.title, study.question, tuple(lines), columns=tuple(PARAMETERIZATIONS)
+    )
+    return tables.build(spec, found)
 
 
 def _counts(row: Row, profile: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.config.compose import compose_config, flatten
 from experiments.reporting.tables import specs
+from experiments.reporting.tables.grid import Cell, Grid, csv_text
 
 UNEXPLAINED = "differs from the paper, and no reason is given"
 
@@ -121,3 +122,45 @@ def written(value: Any) -> str:
         mantissa, _, exponent = f"{value:.10e}".partition("e")
         return f"{value:g}" if value >= 0.01 else f"{float(mantissa):g}e{int(exponent)}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def grid(table: SettingsTable) -> Grid:
+    """The table as cells, those that differ from the paper with the number of their note."""
+    rows = [
+        (Cell(group), Cell(label), *(Cell(cell.text, notes=_place(table, cell)) for cell in cells))
+        for group, label, cells in table.lines
+    ]
+    return Grid(
+        name=table.name,
+        heading=f"Table {table.name.split('_')[1]}: {table.title}",
+        caption=f"{table.caption} {difference(table)}",
+        head=("Task", "Case", *table.columns),
+        numbers=frozenset(range(2, len(table.columns) + 2)),
+        rows=tuple(rows),
+        notes=tuple(table.footnotes),
+    )
+
+
+def _place(table: SettingsTable, cell: Setting) -> tuple[tuple[str, int], ...]:
+    return () if cell.note is None else (("", table.footnotes.index(cell.note) + 1),)
+
+
+def difference(table: SettingsTable) -> str:
+    """How many values differ from the printed ones."""
+    cells = [cell for _, _, cells in table.lines for cell in cells]
+    count = sum(cell.note is not None for cell in cells)
+    return (
+        f"Values that differ from the printed ones: {count} of {len(cells)}{'; see the notes' * bool(count)}."
+    )
+
+
+def csv_of(table: SettingsTable) -> str:
+    """One line for each cell: ours, the paper's, and why they differ."""
+    return csv_text(
+        [
+            {"table": table.name, "group": group, "label": label, "setting": column, "ours": cell.text}
+            | {"paper": written(cell.printed), "note": cell.note}
+            for group, label, cells in table.lines
+            for column, cell in zip(table.columns, cells, strict=True)
+        ]
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from experiments.records import Cell
-from experiments.reporting.metrics import PARAMETERIZATIONS, metric_named
+from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, metric_named
 
 SETTINGS = ("table_2", "table_3", "table_4")
 """The tables of hyper-parameters: rendered from the configs, nothing has to run for them."""
@@ -48,7 +48,10 @@ class Line:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One table. `spread`: show ± of our numbers; `verdict`: say of each line whether RWF is better."""
+    """One table. `spread`: show ± of our numbers; `verdict`: say of each line whether RWF is better.
+
+    `columns` are shown in any case: the paper's four, and the control that it lacks.
+    """
 
     name: str
     title: str
@@ -56,6 +59,12 @@ class TableSpec:
     rows: tuple[Line, ...]
     spread: bool = True
     verdict: bool = True
+    columns: tuple[str, ...] = (*PARAMETERIZATIONS, CONTROL)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells of all columns that are shown in any case."""
+        return [line.cell_of(name) for line in self.rows for name in self.columns]
 
     def column(self, parameterization: str) -> list[Cell]:
         """The cells of a further column, which `experiments.reproduce --columns` runs."""
@@ -85,6 +94,8 @@ def table_spec(name: str) -> TableSpec:
     lines = tuple(
         _line(line, f"{name}.yaml, row {number}") for number, line in enumerate(content.pop("rows"), 1)
     )
+    if "columns" in content:
+        content["columns"] = tuple(content["columns"])
     try:
         return TableSpec(name=name, rows=lines, **content)
     except TypeError as error:

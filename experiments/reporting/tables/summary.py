@@ -1,39 +1,45 @@
-"""What a table says over all its rows: how often the paper's claim holds, and how far the rows can be trusted."""
+"""What a table says over all its rows: the verdicts on each rival, and how far the rows can be trusted."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from experiments.reporting.metrics import CONTROL
-from experiments.reporting.statistics import FAILS, HOLDS, PENDING, UNDECIDED
+from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, rival_label
 from experiments.reporting.tables.table import Table, TableLine
+from experiments.reporting.verdicts import PENDING, VERDICTS
 
-CLAIMS = ("RWF better than Plain", "RWF better than the best of the other three")
-CLAIM_OF_CONTROL = "RWF better than Plain with its learning rate times e^μ"
 SOURCES = ("paper scale, real data", "paper scale, stand-in data", "reduced, real data",
            "reduced, stand-in data", PENDING)  # fmt: skip
 
 
 def summary(table: Table) -> list[str]:
-    """A sentence for each claim and one for the sources of the rows; none for a table without verdicts."""
+    """A line for each rival and one for the sources of the rows; none for a table without verdicts."""
     if not table.verdict:
         return []
     named = dict(zip(map(id, table.lines), _names(table.lines), strict=True))
-    sentences = []
-    claims = [*CLAIMS, CLAIM_OF_CONTROL] if CONTROL in table.columns else CLAIMS
-    for number, claim in enumerate(claims):
-        counted = _counted(table.lines, lambda line, n=number: line.claims[n], (HOLDS, FAILS, UNDECIDED, PENDING),
-                           named)  # fmt: skip
-        sentences.append(f"{claim}, {len(table.lines)} rows: {counted}.")
-    sentences.append(f"Rows by setting and data: {_counted(table.lines, _source, SOURCES, named)}.")
-    return sentences
+    found = [
+        f"RWF against {claim}, {len(table.lines)} rows: {_counted(table.lines, kind, VERDICTS, named)}."
+        for claim, kind in claims(table).items()
+    ]
+    return [*found, f"Rows by setting and data: {_counted(table.lines, _source, SOURCES, named)}."]
+
+
+def claims(table: Table) -> dict[str, Callable[[TableLine], str]]:
+    """What RWF is compared with in a table, and how to read the verdict off a line."""
+    found = {rival_label(name): _against(name) for name in PARAMETERIZATIONS if name != "rwf"}
+    found["each of the three"] = lambda line: line.against_others
+    return found | ({rival_label(CONTROL): _against(CONTROL)} if CONTROL in table.columns else {})
+
+
+def _against(name: str) -> Callable[[TableLine], str]:
+    return lambda line: line.comparisons[name].verdict
 
 
 def _counted(
     lines: Iterable[TableLine], kind: Callable[[TableLine], str], kinds: Iterable[str], named: dict[int, str]
 ) -> str:
-    """Every kind with the number of its lines and their names, such as "holds in 1 (Natural), pending in 0"."""
+    """Every kind with the number of its lines and their names, such as "better in 1 (Natural); worse in 0"."""
     by_kind: dict[str, list[str]] = {name: [] for name in kinds}
     for line in lines:
         by_kind[kind(line)].append(named[id(line)])

@@ -5,9 +5,7 @@ Seeds are averaged, and items within a seed. What diverged or is missing is said
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +15,8 @@ from experiments.records import Cell, Row
 from experiments.reporting import selection
 from experiments.reporting.metrics import METRICS, PARAMETERIZATIONS
 from experiments.reporting.statistics import Summary, summarise
-from experiments.reporting.tables.layout import aligned
+from experiments.reporting.tables import grid as grids
+from experiments.reporting.tables.grid import Grid, csv_text
 
 GROUPS = ("parameterization", "embedding", "model")
 Setting = float | str | None  # None: this combination has no such setting, as Plain has no `mean`
@@ -200,52 +199,43 @@ def heading(metric: str) -> str:
     return METRICS[metric].heading if metric in METRICS else metric
 
 
-def _table(sweep: Sweep, mark: str) -> list[list[str]]:
-    rows = [[*sweep.names, heading(sweep.metric), "±", "seeds", "seconds", ""]]
-    for point in sweep.points:
-        cells = [shown(point.settings[name]) for name in sweep.names]
-        if point.summary is None:
-            cells += ["", "", ""]
-        else:
-            mean, spread = point.summary.mean, point.summary.spread
-            text = metric_text(sweep.metric, mean)
-            cells.append(mark.format(text) if point is sweep.best else text)
-            cells += [
-                "" if spread is None else metric_text(sweep.metric, spread),
-                str(point.summary.seeds),
-            ]
-        seconds = sum(row.seconds for row in point.rows) / len(point.rows) if point.rows else None
-        rows.append([*cells, "" if seconds is None else f"{seconds:.1f}", point.note])
-    return rows
+def grid(sweep: Sweep) -> Grid:
+    """The sweep as cells, a row for each point; the best mean is bold."""
+    head = (*sweep.names, heading(sweep.metric), "±", "seeds", "seconds", "")
+    settings = {sweep.names.index(name) for name in sweep.numeric}
+    numbers = frozenset(settings | set(range(len(sweep.names), len(head) - 1)))
+    rows = tuple(_row(sweep, point) for point in sweep.points)
+    return Grid("sweep", f"{sweep.experiment}: profile={sweep.profile}", "", head, numbers, rows)
 
 
-def terminal(sweep: Sweep) -> str:
-    """The sweep as aligned plain text, the best mean with an asterisk."""
-    table = _table(sweep, "{}*")
-    numbers = range(len(sweep.names), len(table[0]) - 1)
-    return aligned(table, right=[*numbers, *(sweep.names.index(name) for name in sweep.numeric)])
+def _row(sweep: Sweep, point: Point) -> tuple[grids.Cell, ...]:
+    cells = [grids.Cell(shown(point.settings[name])) for name in sweep.names]
+    if point.summary is None:
+        cells += [grids.Cell()] * 3
+    else:
+        mean, spread = point.summary.mean, point.summary.spread
+        cells.append(grids.Cell(metric_text(sweep.metric, mean), bold=point is sweep.best))
+        cells.append(grids.Cell("" if spread is None else metric_text(sweep.metric, spread)))
+        cells.append(grids.Cell(str(point.summary.seeds)))
+    seconds = sum(row.seconds for row in point.rows) / len(point.rows) if point.rows else None
+    return *cells, grids.Cell("" if seconds is None else f"{seconds:.1f}"), grids.Cell(point.note)
 
 
-def markdown(sweep: Sweep) -> str:
-    """The sweep as a Markdown table, the best mean in bold."""
-    head, *body = _table(sweep, "**{}**")
-    rule = [*[":--"] * len(sweep.names), *["--:"] * 4, ":--"]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *body))
-
-
-def csv_text(sweep: Sweep) -> str:
+def csv_of(sweep: Sweep) -> str:
     """One line for each point, in stored units."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["experiment", "profile", *sweep.names, "metric", "mean", "spread", "seeds", "note", "runs"]
-    )
-    for point in sweep.points:
-        summary = point.summary
-        numbers = [summary.mean, summary.spread, summary.seeds] if summary else [None, None, None]
-        settings = [point.settings[name] for name in sweep.names]
-        runs = " ".join(dict.fromkeys(row.id for row in point.rows))
-        writer.writerow(
-            [sweep.experiment, sweep.profile, *settings, sweep.metric, *numbers, point.note, runs]
-        )
-    return out.getvalue()
+    return csv_text([_record(sweep, point) for point in sweep.points])
+
+
+def _record(sweep: Sweep, point: Point) -> dict[str, object]:
+    summary = point.summary
+    return {
+        "experiment": sweep.experiment,
+        "profile": sweep.profile,
+        **{name: point.settings[name] for name in sweep.names},
+        "metric": sweep.metric,
+        "mean": summary and summary.mean,
+        "spread": summary and summary.spread,
+        "seeds": summary and summary.seeds,
+        "note": point.note,
+        "runs": " ".join(dict.fromkeys(row.id for row in point.rows)),
+    }

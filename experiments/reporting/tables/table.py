@@ -6,24 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from experiments.config.protocols import protocol_of
+from experiments.criteria import CRITERIA
 from experiments.records import Row
 from experiments.reporting import selection
-from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, Metric, column_label, metric_named
-from experiments.reporting.statistics import (
-    PENDING,
-    UNDECIDED,
-    Interval,
-    Summary,
-    paired_interval,
-    summarise,
-    verdict,
+from experiments.reporting.metrics import (
+    CONTROL,
+    PARAMETERIZATIONS,
+    Metric,
+    column_label,
+    metric_named,
+    rival_label,
 )
+from experiments.reporting.statistics import Interval, Summary, summarise
 from experiments.reporting.tables.specs import Line, Printed, TableSpec
+from experiments.reporting.verdicts import Comparison, against_each, compare, decide
 
-FURTHER = "Columns after RWF are not the paper's; they take no part in what is bold or in the verdict."
+FURTHER = "Columns after RWF are not the paper's; they take no part in what is bold."
 CONTROL_CAPTION = (
-    "“Plain, rate × e^μ” is a control that the paper lacks, where it was run: Plain with its learning rate "
-    "multiplied by e^μ, μ being the mean of RWF."
+    "“Plain, rate × e^μ” is the control, which the paper lacks: Plain with its learning rate multiplied by e^μ, "
+    "μ being the mean of RWF."
 )
 
 
@@ -31,8 +32,9 @@ CONTROL_CAPTION = (
 class Entry:
     """One parameterization in one line: the paper's number, our rows and their summary.
 
-    `ours` is None where there are no rows (pending) or none of them has a finite value (diverged). `median` is
-    over the test functions within a run, averaged over seeds, where the runs state it.
+    `ours` is None where there are no rows (pending) or none of them has a finite value (diverged). `collapsed` are
+    the (item, seed) that collapsed, which `ours` holds and `survivors` leaves out. `median` is over the test
+    functions within a run, averaged over seeds, where the runs state it.
     """
 
     paper: Printed | None
@@ -42,6 +44,8 @@ class Entry:
     best: bool = False
     paper_best: bool = False
     median: float | None = None
+    collapsed: Sequence[tuple[str, int]] = ()
+    survivors: Summary | None = None
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,29 @@ class Mark:
 
 @dataclass(frozen=True)
 class TableLine:
+    """One line; `comparisons` are those of RWF with each other column, with verdicts where the table has them."""
+
     group: str
     label: str
     metric: Metric
     entries: Mapping[str, Entry]
-    interval: Interval | None  # RWF against Plain
-    units: str  # what the interval counts
-    verdict: str
+    comparisons: Mapping[str, Comparison]
     marks: Sequence[Mark]
-    # RWF better than Plain, than the best of the other three, than the control
-    claims: tuple[str, ...] = ("", "", "")
+
+    @property
+    def interval(self) -> Interval | None:
+        """RWF against Plain."""
+        return self.comparisons["plain"].interval
+
+    @property
+    def units(self) -> str:
+        """What the interval of RWF against Plain is over, such as "3 seeds"."""
+        return "" if self.interval is None else self.interval.units
+
+    @property
+    def against_others(self) -> str:
+        """The verdict on RWF against the paper's three others: against each of them."""
+        return against_each(self.comparisons[name].verdict for name in PARAMETERIZATIONS if name != "rwf")
 
 
 @dataclass(frozen=True)
@@ -87,8 +104,8 @@ class Table:
 def build(spec: TableSpec, rows: Iterable[Row]) -> Table:
     """The table of a description with the numbers of `rows`; lines without rows are marked pending."""
     rows = list(rows)
-    lines = [_line(line, selection.choose(rows, line), spec) for line in spec.rows]
-    columns = list(dict.fromkeys([*PARAMETERIZATIONS, *(name for line in lines for name in line.entries)]))
+    lines = _judged([_line(line, selection.choose(rows, line), spec) for line in spec.rows])
+    columns = list(dict.fromkeys([*spec.columns, *(name for line in lines for name in line.entries)]))
     footnotes = list(dict.fromkeys(_footnote(mark) for line in lines for mark in line.marks))
     further = [FURTHER] if len(columns) > len(PARAMETERIZATIONS) else []
     control = [CONTROL_CAPTION] if CONTROL in columns else []
@@ -98,24 +115,24 @@ def build(spec: TableSpec, rows: Iterable[Row]) -> Table:
 
 def _line(line: Line, choice: selection.Choice, spec: TableSpec) -> TableLine:
     metric = metric_named(line.metric)
-    names = dict.fromkeys([*PARAMETERIZATIONS, *choice.rows])
-    entries = _with_best({name: _entry(line, name, choice.rows.get(name, ())) for name in names}, metric)
-    values = {name: selection.values(rows, line.metric) for name, rows in choice.rows.items()}
-    interval = (
-        paired_interval(values["rwf"], values["plain"], metric) if {"plain", "rwf"} <= values.keys() else None
-    )
-    claims = _claims(entries, values, metric) if spec.verdict else ("", "", "")
-    return TableLine(
-        group=line.group,
-        label=line.label,
-        metric=metric,
-        entries=entries,
-        interval=interval,
-        units=_units(interval, values),
-        verdict=_verdict(claims, entries, metric) if spec.verdict else "",
-        marks=_marks(line, choice, entries, metric, spec),
-        claims=claims,
-    )
+    names = dict.fromkeys([*spec.columns, *choice.rows])
+    entries = {name: _entry(line, name, choice.rows.get(name, ())) for name in names}
+    entries = _with_best(entries, line.metric)
+    comparisons = {name: _comparison(entries, name, line.metric) for name in names if name != "rwf"}
+    marks = _marks(line, choice, entries, spec)
+    return TableLine(line.group, line.label, metric, entries, comparisons, marks)
+
+
+def _judged(lines: Sequence[TableLine]) -> list[TableLine]:
+    """The lines with verdicts, those on one rival corrected for the number of lines."""
+    rivals = dict.fromkeys(name for line in lines for name in line.comparisons)
+    found: list[dict[str, Comparison]] = [{} for _ in lines]
+    metrics = [line.metric for line in lines]
+    for name in rivals:
+        own = [line.comparisons.get(name, Comparison()) for line in lines]
+        for verdicts, one in zip(found, decide(own, metrics, rival_label(name)), strict=True):
+            verdicts[name] = one
+    return [replace(line, comparisons=own) for line, own in zip(lines, found, strict=True)]
 
 
 def _entry(line: Line, name: str, rows: Sequence[Row]) -> Entry:
@@ -123,105 +140,113 @@ def _entry(line: Line, name: str, rows: Sequence[Row]) -> Entry:
     ours = summarise(values) if values else None
     spread, median = (selection.inner(rows, line.metric, what) for what in ("std", "median"))
     if ours is not None and ours.items == 1 and spread is not None:
-        ours = Summary(ours.mean, spread, ours.items, ours.seeds)
-    return Entry(line.paper.get(name), rows, ours, selection.diverged(rows, line.metric), median=median)
+        ours = replace(ours, spread=spread)
+    collapsed = selection.collapsed(rows, line.metric)
+    survivors = {pair: value for pair, value in values.items() if pair not in collapsed}
+    return Entry(
+        paper=line.paper.get(name),
+        rows=rows,
+        ours=ours,
+        diverged=len(selection.diverged(rows, line.metric)),
+        median=median,
+        collapsed=collapsed,
+        survivors=summarise(survivors) if collapsed and survivors else None,
+    )
 
 
-def _with_best(entries: dict[str, Entry], metric: Metric) -> dict[str, Entry]:
-    """Mark the best of the four columns, ours and the paper's; ties in the shown decimals are all best."""
+def _with_best(entries: Mapping[str, Entry], name: str) -> dict[str, Entry]:
+    """Mark the best of the four columns, ours and the paper's; ties in the shown decimals are all best.
+
+    Ours are compared over the (item, seed) that all columns with rows were run for. A column that diverged in one of
+    them has no mean over them and is not best.
+    """
+    metric = metric_named(name)
     sign = 1 if metric.higher_is_better else -1
-    ours = {
-        name: sign * float(metric.text(entries[name].ours.mean))
-        for name in PARAMETERIZATIONS
-        if entries[name].ours
-    }
-    paper = {name: sign * entry.paper.value for name, entry in entries.items() if entry.paper}
+    run = {column: entries[column].rows for column in PARAMETERIZATIONS if entries[column].rows}
+    common = set.intersection(*(selection.pairs(rows, name) for rows in run.values())) if run else set()
+    ours = {}
+    for column, rows in run.items():
+        values = selection.values(rows, name)
+        if common and common <= values.keys():
+            mean = summarise({pair: values[pair] for pair in common}).mean
+            ours[column] = sign * float(metric.text(mean))
+    paper = {column: sign * entry.paper.value for column, entry in entries.items() if entry.paper}
     return {
-        name: replace(
+        column: replace(
             entry,
-            best=len(ours) > 1 and ours.get(name) == max(ours.values()),
-            paper_best=bool(paper) and paper.get(name) == max(paper.values()),
+            best=len(ours) > 1 and ours.get(column) == max(ours.values()),
+            paper_best=bool(paper) and paper.get(column) == max(paper.values()),
         )
-        for name, entry in entries.items()
+        for column, entry in entries.items()
     }
 
 
-def _units(interval: Interval | None, values: Mapping[str, selection.Values]) -> str:
-    if interval is None:
-        return ""
-    pairs = values["rwf"].keys() & values["plain"].keys()
-    items, seeds = {item for item, _ in pairs}, {seed for _, seed in pairs}
-    if len(items) == 1:
-        return f"n = {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
-    return f"n = {len(items)} items" + (f", {len(seeds)} seeds each" if len(seeds) > 1 else "")
-
-
-def _claims(
-    entries: Mapping[str, Entry], values: Mapping[str, selection.Values], metric: Metric
-) -> tuple[str, ...]:
-    """Verdicts on "RWF is better than": Plain, the best of the other three, and the control where it was run."""
-    if any(not entries[name].rows for name in PARAMETERIZATIONS):
-        return PENDING, PENDING, PENDING
-    control = UNDECIDED if values.get(CONTROL) else PENDING
-    if entries["rwf"].diverged or entries["plain"].ours is None:
-        return UNDECIDED, UNDECIDED, control
-    rivals = ["plain", _best_other(entries, metric), *([CONTROL] if control == UNDECIDED else [])]
-    intervals = (paired_interval(values["rwf"], values[rival], metric) for rival in rivals)
-    found = [verdict(interval, metric) for interval in intervals]
-    return tuple(found + [PENDING] * (3 - len(found)))
-
-
-def _best_other(entries: Mapping[str, Entry], metric: Metric) -> str:
-    sign = 1 if metric.higher_is_better else -1
-    others = [name for name in PARAMETERIZATIONS if name != "rwf" and entries[name].ours is not None]
-    return max(others, key=lambda name: sign * entries[name].ours.mean)
-
-
-def _verdict(claims: tuple[str, ...], entries: Mapping[str, Entry], metric: Metric) -> str:
-    """Both claims in words: one word where they agree."""
-    first, second, _ = claims
-    if first == PENDING:
-        return PENDING
-    if entries["rwf"].diverged:
-        return f"{UNDECIDED} (RWF diverged)"
-    if entries["plain"].ours is None:
-        return f"{UNDECIDED} (Plain diverged)"
-    if second == first:
-        return first
-    return f"{first} against Plain, {second} against {PARAMETERIZATIONS[_best_other(entries, metric)]}"
+def _comparison(entries: Mapping[str, Entry], rival: str, metric: str) -> Comparison:
+    rows = entries["rwf"].rows, entries[rival].rows
+    if not all(rows):
+        return Comparison()
+    first, second = (selection.values(own, metric) for own in rows)
+    lost = selection.diverged(rows[0], metric), selection.diverged(rows[1], metric)
+    return compare(first, second, metric_named(metric), lost)
 
 
 def _footnote(mark: Mark) -> str:
     return f"{mark.word}: {mark.explanation}"
 
 
-def _marks(
-    line: Line, choice: selection.Choice, entries: Mapping[str, Entry], metric: Metric, spec: TableSpec
-) -> list[Mark]:
+def _marks(line: Line, choice: selection.Choice, entries: Mapping[str, Entry], spec: TableSpec) -> list[Mark]:
     marks = []
     row = choice.any
-    pending = [label for name, label in PARAMETERIZATIONS.items() if name not in choice.rows]
+    pending = [column_label(name) for name in spec.columns if name not in choice.rows]
     if row is not None:
         if pending:
             marks.append(Mark("pending", f"not run yet: {', '.join(pending)}"))
         marks += source_marks(row)
         if line.metric == selection.RATE:
             marks.append(Mark("device", f"{row.device_name}, {row.precision}"))
-    lost = {name: entry.diverged for name, entry in entries.items() if entry.diverged}
-    if lost:
-        counts = (
-            f"{column_label(name)} {n} of {_count(entries[name].rows, line.metric)}"
-            for name, n in lost.items()
+    marks += _losses(line, entries)
+    if len({frozenset(selection.pairs(rows, line.metric)) for rows in choice.rows.values()}) > 1:
+        marks.append(
+            Mark(
+                "uneven",
+                "the columns differ in items or seeds; bold and differences are over the common ones",
+            )
         )
-        marks.append(Mark("diverged", ", ".join(counts) + "; left out of means and differences"))
-    shapes = {frozenset((item, r.seed) for r in rows for item in r.items) for rows in choice.rows.values()}
-    if len(shapes) > 1:
-        marks.append(Mark("uneven", "the columns differ in items or seeds; differences use the common ones"))
     if spec.verdict and line.paper and not entries["rwf"].paper_best:
         marks.append(Mark("paper", "RWF is not the best of the paper's own four numbers here"))
     if line.note:
         marks.append(Mark("note", line.note))
     return marks
+
+
+def _losses(line: Line, entries: Mapping[str, Entry]) -> list[Mark]:
+    """Marks for runs that diverged, which have no value, and that collapsed, which have one."""
+    marks = []
+    run = {name: entry for name, entry in entries.items() if entry.rows}
+    of = {name: len(selection.pairs(entry.rows, line.metric)) for name, entry in run.items()}
+    lost = [
+        f"{column_label(name)} {entry.diverged} of {of[name]}"
+        for name, entry in run.items()
+        if entry.diverged
+    ]
+    if lost:
+        marks.append(
+            Mark("diverged", ", ".join(lost) + "; in no mean, and counted against the one that lost it")
+        )
+    gone = [
+        f"{column_label(name)} {len(entry.collapsed)} of {of[name]} ({_named(entry)})"
+        for name, entry in run.items()
+        if entry.collapsed
+    ]
+    if gone:
+        rule = f"last training loss above {CRITERIA.collapse:g} times the smallest; means and differences hold them"
+        marks.append(Mark("collapsed", f"{', '.join(gone)}: {rule}"))
+    return marks
+
+
+def _named(entry: Entry) -> str:
+    seeds = len({row.seed for row in entry.rows}) > 1
+    return ", ".join(f"{item}, seed {seed}" if seeds else item for item, seed in entry.collapsed)
 
 
 def source_marks(row: Row) -> list[Mark]:
@@ -235,7 +260,3 @@ def source_marks(row: Row) -> list[Mark]:
     if row.stand_in:
         marks.append(Mark("stand-in", f"{row.data['name']} in place of {row.stand_in}"))
     return marks
-
-
-def _count(rows: Sequence[Row], metric: str) -> int:
-    return sum(len(row.metrics[metric]) for row in rows)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from experiments.records import Cell
 from experiments.reporting.figures import landscape, style
 from experiments.reporting.figures.drawing import draw, figure_spec
+from experiments.reporting.figures.verdicts import FILLS, matrix
 from experiments.reporting.loading import Group, find, load_runs
 from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.tables import specs
+from experiments.reporting.tables import table as tables
 from experiments.reporting.targets import load_target
 from scripts import make_figure
 
@@ -215,3 +218,22 @@ def test_command(tmp_path, capsys):
     assert (tmp_path / "out" / "figure_14.png").exists()
     assert make_figure.main(["figure_99"]) == 1 and "nothing named 'figure_99'" in capsys.readouterr().err
     assert make_figure.main(["table_1"]) == 1 and "not a figure: table_1" in capsys.readouterr().err
+
+
+def test_the_matrix_has_the_verdict_and_the_size_of_each_difference(make_row):
+    levels = {"plain": 25.0, "aa": 27.0, "wn": 26.0, "rwf": 26.0}
+    rows = [
+        make_row(name, seed, metrics={"psnr": (level + 0.01 * seed, level + 1)})
+        for name, level in levels.items()
+        for seed in range(3)
+    ]
+    with style.look():
+        (axes,) = matrix(tables.build(specs.table_spec("table_6"), rows)).axes
+    cells = np.array([patch.get_facecolor() for patch in axes.patches]).reshape(3, 4, 4)
+    shown = [
+        next(n for n, fill in FILLS.items() if np.allclose(mpl.colors.to_rgba(fill), c)) for c in cells[2]
+    ]
+    assert shown == ["better", "worse", "equivalent", "pending"]
+    assert {"▲ +1.00 dB", "▼ -1.00 dB", "= +0.00 dB"} <= set(texts(axes))
+    assert [label.get_text() for label in axes.get_yticklabels()][2] == "Gaussian\n(reduced)"
+    plt.close("all")

@@ -1,4 +1,4 @@
-"""Studies: their runs compose, their statements about size are true, and conclusions follow from the rows."""
+"""Studies: their runs compose, their statements about size are true, and what is compared follows from the rows."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from experiments.reporting.figures import style
 from experiments.reporting.figures.studies import choices
 from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.studies import study as studies
-from experiments.reporting.studies.conclusion import conclusion
+from experiments.reporting.studies.intervals import changes, nearest
 from experiments.reporting.studies.study import Option, Study
 from experiments.reporting.studies.writer import section, write_all
 from experiments.reporting.targets import load_target
@@ -110,10 +110,8 @@ def test_the_darcy_study_has_every_reading_once_and_the_default_first():
     assert "2.03" in study.criterion and study.spread_counts
 
 
-@pytest.mark.parametrize(("counts", "nearest"), [(False, "ours"), (True, "theirs")])
-def test_plain_alone_says_which_choice_is_nearest_with_its_spread_where_that_counts(
-    make_row, counts, nearest
-):
+@pytest.mark.parametrize(("counts", "best"), [(False, "ours"), (True, "theirs")])
+def test_plain_alone_says_which_choice_is_nearest_with_its_spread_where_that_counts(make_row, counts, best):
     paper = {name: studies.Printed(20.0, 15.0) for name in PARAMETERIZATIONS}
     study = dataclasses.replace(STUDY, paper=paper, spread_counts=counts)
     common = {"experiment": "darcy", "embedding": "none", "model": "deeponet", "items": ("darcy",)}
@@ -128,8 +126,11 @@ def test_plain_alone_says_which_choice_is_nearest_with_its_spread_where_that_cou
         )
         for variant, (mean, spread) in measured.items()
     ]
-    first, found = conclusion(study, studies.table(study, "paper", rows))
-    assert first == "Pending: its runs are not there yet." and f"is “{nearest}” with" in found
+    table = studies.table(study, "paper", rows)
+    (found,) = nearest(study, table.lines)
+    assert f"is “{best}” with" in found
+    text = section(study, "paper", table)
+    assert "Pending: its runs are not there yet." in text and found in text
     assert ("20.00 ± 15.00 %" in found) == ("21.00 ± 16.00 %" in found) == counts
 
 
@@ -200,51 +201,57 @@ VALUES = {
 }
 
 
-def test_the_conclusion_is_that_of_a_calculation_by_hand(make_row):
+def cells(table) -> list[tuple]:
+    """The cells of the second choice: its columns against the first's, RWF against Plain, the advantage."""
+    return [(cell.text, *cell.below) for cell in changes(STUDY, table).rows[1]]
+
+
+def test_the_intervals_are_those_of_a_calculation_by_hand(make_row):
     table = studies.table(STUDY, "quick", rows_of(make_row, VALUES))
-    head, compared, claims, nearest = conclusion(STUDY, table)
-    assert head == "**The choice changes the numbers: “theirs” against “ours”.**"
+    label, plain, _, own, advantage = cells(table)
     logs = np.log(VALUES["theirs"]["plain"]) - np.log(PLAIN)
     half = stats.t.ppf(0.975, 2) * np.std(logs, ddof=1) / math.sqrt(3)
     low, high = np.exp(np.mean(logs) - half), np.exp(np.mean(logs) + half)
-    assert low > 1
-    assert f"Plain ×{np.exp(np.mean(logs)):.2f} error [{low:.2f}, {high:.2f}] (worse)" in compared
+    assert low > 1 and label == ("theirs",)
+    assert plain == (f"×{np.exp(np.mean(logs)):.2f} error", f"[{low:.2f}, {high:.2f}]", "3 seeds", "worse")
     ours = np.log(RWF) - np.log(PLAIN)
     theirs = np.log(VALUES["theirs"]["rwf"]) - np.log(VALUES["theirs"]["plain"])
     both = theirs - ours
     assert abs(np.mean(both)) < stats.t.ppf(0.975, 2) * np.std(both, ddof=1) / math.sqrt(3)
-    assert compared.endswith("the advantage is not told apart.")
-    assert f"×{np.exp(np.mean(ours)):.2f} error" in compared
-    assert claims == "That RWF is better than Plain holds with “ours” and “theirs” (n = 3 seeds)."
-    assert nearest == "Nearest the paper's Plain, 20.00 %, is “ours” with 21.00 %."
+    assert advantage[-1] == "undecided (wide interval)"
+    assert own[0] == f"×{np.exp(np.mean(theirs)):.2f} error" and own[-1] == "better"
+    assert changes(STUDY, table).below == ("Nearest the paper's Plain, 20.00 %, is “ours” with 21.00 %.",)
 
 
-def test_an_advantage_that_shrinks_in_each_seed_is_called_smaller(make_row):
+def test_an_advantage_that_shrinks_in_each_seed_is_called_smaller_and_equal_runs_the_same(make_row):
     values = {**VALUES, "theirs": {"plain": PLAIN, "rwf": [0.19, 0.21, 0.20], **OTHER}}
-    table = studies.table(STUDY, "quick", rows_of(make_row, values))
-    assert "the advantage is smaller" in conclusion(STUDY, table)[1]
+    rows = rows_of(make_row, values)
+    found = cells(studies.table(STUDY, "quick", rows))
+    assert found[-1][-1] == "smaller"
+    same = [dataclasses.replace(row, id="shared") if row.parameterization == "plain" else row for row in rows]
+    head, *_ = changes(STUDY, studies.table(STUDY, "quick", same)).head[1:]
+    assert head == "RWF against “ours”"  # the choice does not change Plain
 
 
 def test_one_unit_decides_nothing(make_row):
     values = {choice: {name: [v[0]] for name, v in columns.items()} for choice, columns in VALUES.items()}
     table = studies.table(STUDY, "quick", rows_of(make_row, values, reduced="tiny"))
-    head, compared, claims, nearest = conclusion(STUDY, table)
-    assert head == "**Undecided: nothing tells another choice from “ours” (n = 1 seed).**"
-    assert "Plain ×2.00 error (undecided)" in compared and "not told apart" in compared
-    assert claims == "That RWF is better than Plain is undecided with “ours” and “theirs” (n = 1 seed)."
-    assert nearest.endswith("as the runs are smaller than the paper's, that decides nothing.")
+    found = cells(table)
+    assert found[1] == ("×2.00 error", "1 seed", "undecided (one seed)")
+    assert {cell[-1] for cell in found[1:]} == {"undecided (one seed)"}
+    (text,) = changes(STUDY, table).below
+    assert text.endswith("as the runs are smaller than the paper's, that decides nothing.")
 
 
-def test_each_choice_says_how_many_seeds_it_has_where_they_differ(make_row):
+def test_each_choice_says_how_many_seeds_it_has(make_row):
     theirs = {name: numbers[:2] for name, numbers in VALUES["theirs"].items()}
-    table = studies.table(STUDY, "quick", rows_of(make_row, {**VALUES, "theirs": theirs}))
-    claims = conclusion(STUDY, table)[2]
-    assert "“ours” (n = 3 seeds)" in claims and "“theirs” (n = 2 seeds)" in claims
+    grid = changes(STUDY, studies.table(STUDY, "quick", rows_of(make_row, {**VALUES, "theirs": theirs})))
+    assert [row[3].below[1] for row in grid.rows] == ["3 seeds", "2 seeds"]
 
 
 def test_missing_runs_are_pending(make_row):
     table = studies.table(STUDY, "quick", rows_of(make_row, {"ours": VALUES["ours"]}))
-    assert conclusion(STUDY, table) == ["Pending: its runs are not there yet."]
+    assert cells(table)[-1] == ("pending",)
     text = section(STUDY, "quick", table)
     assert "Pending" in text and "results/" not in text
 
@@ -266,7 +273,7 @@ def test_a_study_is_a_target_and_writes_its_files(tmp_path, make_row):
     paths = write_all(STUDY, table, tmp_path)
     assert sorted(path.suffix for path in paths) == [".csv", ".md", ".pdf", ".png", ".tex"]
     text = paths[0].read_text()
-    assert text.startswith("**Study synthetic: A choice.**") and "holds with" in text
+    assert text.startswith("**Study synthetic: A choice.**") and "RWF's advantage against “ours”" in text
     target = load_target("study_aa_layer")
     assert len(target.cells) == 5  # four columns, and another AA
     with pytest.raises(ValueError, match="no study named 'tea': known are aa_layer, causal_sum"):

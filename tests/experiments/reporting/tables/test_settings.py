@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.reporting.tables import settings, settings_writers, specs
+from experiments.reporting.tables import renderers, settings, specs
 from experiments.reporting.targets import load_target
 from tests.experiments.reporting.test_paper_numbers import TEXT, needs_paper
 
@@ -87,9 +87,9 @@ def test_a_changed_config_shows_as_a_marked_difference(monkeypatch):
     table = settings.read("table_3")
     cell = table.lines[0][2][0]  # of two experiments, one differs
     assert cell.text == "1e-3 / 2e-3" and cell.note == f"the paper has 1e-3: {settings.UNEXPLAINED}"
-    assert "1e-3 / 2e-3[1]" in settings_writers.terminal(table)
-    assert "1 of 5 values differs" in settings_writers.markdown(table)
-    assert "1e-3 / 2e-3[1]" in settings_writers.latex(table)
+    assert "1e-3 / 2e-3[1]" in renderers.terminal(settings.grid(table))
+    assert "1 of 5; see the notes" in renderers.markdown(settings.grid(table))
+    assert r"1e-3 / 2e-3\textsuperscript{1}" in renderers.latex(settings.grid(table))
 
 
 def test_a_reason_for_no_column_is_refused(monkeypatch):

@@ -9,7 +9,9 @@ import pytest
 
 from experiments import sweep as command
 from experiments.reporting.figures import heat_maps
-from experiments.reporting.tables.sweeps import completed, csv_text, markdown, sweep_of, terminal
+from experiments.reporting.tables.renderers import markdown, terminal
+from experiments.reporting.tables.sweeps import completed, csv_of, sweep_of
+from experiments.reporting.tables.sweeps import grid as grid_of
 
 MEAN, STD = "parameterization.mean", "parameterization.std"
 
@@ -57,12 +59,12 @@ def test_what_is_missing_from_the_grid_is_said_and_nothing_else_is_added(grid):
 
 def test_the_table_in_its_three_forms(grid):
     sweep = completed(sweep_of(grid, "regression_1d", "smoke"), (MEAN, STD))
-    lines = terminal(sweep).splitlines()
+    lines = terminal(grid_of(sweep)).splitlines()[2:]
     assert lines[2].split() == ["1", "0.1", "30.00", "10.00", "2", "30.0"]
     assert lines[3].split() == ["1", "0.5", "30.0", "diverged"]
     assert lines[4].split()[2] == "10.00*" and lines[5].split() == ["2", "0.5", "missing"]
-    assert "| 2 | 0.1 | **10.00** |" in markdown(sweep)
-    rows = list(csv.DictReader(io.StringIO(csv_text(sweep))))
+    assert "| 2 | 0.1 | **10.00** |" in markdown(grid_of(sweep)).replace("\u00a0", " ")
+    rows = list(csv.DictReader(io.StringIO(csv_of(sweep))))
     assert [row["mean"] and float(row["mean"]) for row in rows] == pytest.approx([0.3, "", 0.1, ""])
     assert rows[0]["runs"] == "rwf-s0 rwf-s1" and rows[3]["note"] == "missing"
 
