@@ -238,7 +238,7 @@ class GroupRun:
             values = {name: np.asarray(total) / recorded for name, total in state["sums"].items()}
         due = trainer.evaluate_every and step % trainer.evaluate_every == 0
         if due or step == trainer.steps:
-            values |= jax.device_get(self.programs.evaluate(state, self.shared, self.items))
+            values |= self._metrics(state, step)
         if trainer.weight_change:
             values["weight_change"] = np.asarray(self.programs.weight_change[n](state, self.seeds))
         rate = float(run.schedule(step))
@@ -249,8 +249,12 @@ class GroupRun:
             for position, member in enumerate(self.group.members[: self.group.real])
         ]
 
+    def _metrics(self, state: PyTree, step: int) -> dict[str, Any]:
+        """Test metrics of all members after `step` steps."""
+        return jax.device_get(self.programs.evaluate(state, self.shared, self.items, jnp.int32(step)))
+
     def _outcomes(self, state: PyTree) -> list[Outcome]:
-        metrics = jax.device_get(self.programs.evaluate(state, self.shared, self.items))
+        metrics = self._metrics(state, self.trainer.steps)
         predictions = jax.device_get(self.programs.predict(state, self.shared, self.items))
         weights = checkpoints.to_host({name: state[name] for name in ("factors", "constants")})
         diverged = np.asarray(state["diverged_at"])
