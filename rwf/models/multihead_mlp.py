@@ -18,8 +18,9 @@ class MultiHeadMLP(nnx.Module):
     """sin(2 pi (x W + b)) of `sines` neurons, `depth` shared hidden layers, and for every output a head.
 
     A head has `head_depth` hidden layers of its own and a linear output; all hidden layers have `width` neurons.
-    The network of Scale-PINN (Chiu et al. 2026) for the lid-driven cavity, with the initial kernels of this
-    library. Biases being zero at the start, the sines have a phase only where the inputs give one: pass
+    The network of Scale-PINN (Chiu et al. 2026) for the lid-driven cavity. The first kernel is normal with variance
+    1 / features, Flax's default: Glorot's, with so many more outputs than inputs, would leave the sines too slow.
+    Biases being zero at the start, the sines have a phase only where the inputs give one: pass
     `embedding=rwf.embeddings.BothEnds` for the unit cube.
     """
 
@@ -42,7 +43,7 @@ class MultiHeadMLP(nnx.Module):
         activation_function(activation)  # an unknown name is an error here, not at the first call
         self.activation = activation
 
-        self.first = Dense(features, sines, rngs=rngs)
+        self.first = Dense(features, sines, kernel_init=nnx.initializers.lecun_normal(), rngs=rngs)
         self.trunk = _layers([sines, *[width] * depth], rngs)
         head = [*[width] * (head_depth + 1), 1]
         self.heads = nnx.List(_layers(head, rngs) for _ in range(out_features))

@@ -52,6 +52,8 @@ def test_multihead_mlp_parts_behind_its_trunk():
     outputs = [dense(last, np.tanh(dense(hidden, h))) for hidden, last in network.heads]
     close(network(X), np.concatenate(outputs, axis=1))
     assert len(network.trunk) == 2 and network.first.kernel[...].shape == (2, 6)
+    wide = MultiHeadMLP(4, 1, sines=5000, rngs=nnx.Rngs(0)).first.kernel[...]
+    assert float(wide.std()) == pytest.approx(1 / 2, rel=0.03)  # 1 / sqrt(features)
 
 
 def test_siren_is_its_formula_and_its_initial_distribution():
