@@ -48,6 +48,10 @@ class Task(Protocol):
     predictions, for what needs the trained factors themselves: `function(factors, inputs)` is the network.
     `separable = False` says that its loss is no mean over parts of a batch, so that `trainer.microbatches` must be 1.
     It may have `pictures(predictions) -> dict of images` where the predictions of an item are not pictures yet.
+    Where the problem changes during training, `shared_at(shared, steps)` is what `evaluate` sees of `shared`
+    after that many steps; after the last it must be the task's own problem, which `predict` always sees.
+    `needs_former = True` gives `loss` a third argument: the network with the parameters that it had before the
+    last step (at the first step the present ones), a constant in the gradient.
     """
 
     metric: ClassVar[str]  # the key, among those `evaluate` returns, that tables and sweeps read

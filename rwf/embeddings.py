@@ -46,6 +46,19 @@ class Symmetric(nnx.Module):
         return 2 * x - 1
 
 
+class BothEnds(nnx.Module):
+    """(x, x - 1) for every coordinate x of the unit cube: how far it lies from either end (Chiu et al. 2026).
+
+    All x come first. For a linear layer behind it this adds random phases at the start, and no function.
+    """
+
+    def __init__(self, in_features: int, *, rngs: nnx.Rngs | None = None):
+        self.out_features = 2 * in_features
+
+    def __call__(self, x: Array | Jet) -> Array | Jet:
+        return jets.concatenate([x, x - 1])
+
+
 class Positional(nnx.Module):
     """Axis-aligned frequencies: sine and cosine of 2 pi f_j x for every coordinate x.
 

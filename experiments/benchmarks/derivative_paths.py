@@ -25,7 +25,8 @@ from experiments.records import provenance
 from experiments.task import Network
 from experiments.tasks.advection import Advection
 from experiments.tasks.burgers import Burgers
-from experiments.tasks.navier_stokes import NavierStokes
+from experiments.tasks.navier_stokes import NavierStokes, steady
+from experiments.tasks.strategies import Steady
 from experiments.training.precision import PRECISIONS
 
 EXPERIMENTS = ("advection", "navier_stokes", "navier_stokes_modified", "burgers")
@@ -60,18 +61,12 @@ class GradientAdvection(Advection):
 class NestedNavierStokes(NavierStokes):
     """The cavity with gradients from `jax.grad` and second derivatives from `jax.hessian` at each point."""
 
-    def residuals(self, network: Network, points: jax.Array, reynolds: jax.Array) -> tuple[jax.Array, ...]:
-        def at(point: jax.Array) -> tuple[jax.Array, ...]:
-            u, v, _ = network(point)
-            (u_x, u_y), (v_x, v_y), (p_x, p_y) = (
-                jax.grad(lambda x, n=n: network(x)[n])(point) for n in range(3)
-            )
-            hessian_u, hessian_v = (jax.hessian(lambda x, n=n: network(x)[n])(point) for n in range(2))
-            return (
-                u * u_x + v * u_y + p_x - (hessian_u[0, 0] + hessian_u[1, 1]) / reynolds,
-                u * v_x + v * v_y + p_y - (hessian_v[0, 0] + hessian_v[1, 1]) / reynolds,
-                u_x + v_y,
-            )
+    def equations(self, network: Network, points: jax.Array, reynolds: jax.Array) -> tuple[Steady, ...]:
+        def at(point: jax.Array) -> tuple[Steady, ...]:
+            slopes = [jax.grad(lambda x, n=n: network(x)[n])(point) for n in range(3)]
+            hessians = [jax.hessian(lambda x, n=n: network(x)[n])(point) for n in range(2)]
+            laplacians = (hessian[0, 0] + hessian[1, 1] for hessian in hessians)
+            return steady(network(point), *zip(*slopes, strict=True), *laplacians, reynolds)
 
         return jax.vmap(at)(points)
 

@@ -1,7 +1,8 @@
 """Steady lid-driven cavity flow: the reference solution of the Navier-Stokes benchmark.
 
 The problem is K.9-K.12 of the paper: u·∇u + ∇p = Δu / Re, ∇·u = 0 in the unit square, u = (1, 0) on the
-lid y = 1, no slip on the other walls. With the stream function, u = ψ_y and v = −ψ_x, it reads
+lid y = 1, no slip on the other walls. `LIDS` has another lid, whose speed falls to zero at its ends. With the
+stream function, u = ψ_y and v = −ψ_x, the problem reads
 
     ∫ Δψ Δφ / Re + Δψ (ψ_y φ_x − ψ_x φ_y) = 0   for all φ with φ = ∂φ/∂n = 0 on the walls.
 
@@ -18,6 +19,8 @@ from __future__ import annotations
 
 import argparse
 from functools import cache
+from types import ModuleType
+from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy import optimize, sparse
@@ -30,6 +33,9 @@ from experiments.files import cached_arrays
 MAX_REYNOLDS = 5000.0  # the steady flow loses its stability near 8000
 ELEMENTS = 96  # a side, of the reference
 VERSION = 1  # of the cached numbers: raise it with any change that alters them
+Lid = Literal["constant", "smooth"]
+LIDS = get_args(Lid)
+STEEPNESS = 50.0  # of the smooth lid
 
 # Extrema of u over x = 1/2 and of v over y = 1/2: (value, position).
 LITERATURE = (
@@ -80,10 +86,25 @@ def hermite(nodes: np.ndarray, points: np.ndarray, derivative: int = 0) -> spars
     return sparse.csr_array((values.ravel(), (rows, columns.ravel())), shape=(len(points), 2 * len(nodes)))
 
 
-def lid_coefficients(elements: int) -> np.ndarray:
-    """Hermite data of the boundary values alone: ψ_y = 1 at the inner nodes of the lid, all else zero."""
+def lid_speed(x: Any, lid: Lid, numerics: ModuleType = np) -> Any:
+    """u on the lid at `x` in [0, 1]; `numerics` is the module of the array's functions.
+
+    "constant": 1. "smooth": 1 - cosh(50 (x - 1/2)) / cosh(25), zero at both ends and 1 but for 0.01 at a tenth
+    from them, as in later code of the paper's authors (jaxpi, branches pirate and mixed-precision,
+    examples/ldc/models.py).
+    """
+    if lid == "constant":
+        return numerics.ones_like(x)
+    return 1.0 - numerics.cosh(STEEPNESS * (x - 0.5)) / np.cosh(STEEPNESS / 2)
+
+
+def lid_coefficients(elements: int, lid: Lid = "constant") -> np.ndarray:
+    """Hermite data of the boundary values alone: ψ_y and ψ_xy at the inner nodes of the lid, all else zero."""
     coefficients = np.zeros((2 * (elements + 1), 2 * (elements + 1)))
-    coefficients[2:-2:2, -1] = 1.0
+    inner = graded_nodes(elements)[1:-1]
+    coefficients[2:-2:2, -1] = lid_speed(inner, lid)
+    if lid == "smooth":  # at the corners ψ_xy stays zero, as the side walls have it
+        coefficients[3:-2:2, -1] = -STEEPNESS * np.sinh(STEEPNESS * (inner - 0.5)) / np.cosh(STEEPNESS / 2)
     return coefficients
 
 
@@ -147,18 +168,18 @@ def diagonal(values: np.ndarray) -> sparse.dia_array:
     return sparse.diags_array(values)
 
 
-def refine(coefficients: np.ndarray, elements: int) -> np.ndarray:
+def refine(coefficients: np.ndarray, elements: int, lid: Lid = "constant") -> np.ndarray:
     """The solution on a mesh of `elements` a side that interpolates the coarser `coefficients`."""
     coarse, fine = graded_nodes(len(coefficients) // 2 - 1), graded_nodes(elements)
     carry = np.empty((2 * len(fine), 2 * len(coarse)))
     carry[0::2] = hermite(coarse, fine).toarray()
     carry[1::2] = hermite(coarse, fine, 1).toarray()
-    result = lid_coefficients(elements)
+    result = lid_coefficients(elements, lid)
     result[2:-2, 2:-2] = (carry @ coefficients @ carry.T)[2:-2, 2:-2]
     return result
 
 
-def solve(reynolds: float, elements: int = ELEMENTS) -> np.ndarray:
+def solve(reynolds: float, elements: int = ELEMENTS, lid: Lid = "constant") -> np.ndarray:
     """Hermite coefficients of ψ for Reynolds number `reynolds`, shape (2 (elements + 1), 2 (elements + 1)).
 
     Read them with `evaluate`. Raises ValueError for a Reynolds number outside (0, 5000] or fewer than
@@ -176,11 +197,11 @@ def solve(reynolds: float, elements: int = ELEMENTS) -> np.ndarray:
     ramp = [number for number in (100.0, 400.0, 1000.0, 1700.0, 2700.0, 4000.0) if number < reynolds] + [
         reynolds
     ]
-    coefficients = lid_coefficients(meshes[0])
+    coefficients = lid_coefficients(meshes[0], lid)
     stages = [(meshes[0], number) for number in ramp] + [(mesh, reynolds) for mesh in meshes[1:]]
     for mesh, number in tqdm(stages, desc=f"cavity Re={reynolds:g}", disable=None):
         if mesh != len(coefficients) // 2 - 1:
-            coefficients = refine(coefficients, mesh)
+            coefficients = refine(coefficients, mesh, lid)
         coefficients = newton(coefficients, number)
     return coefficients
 
@@ -237,22 +258,30 @@ def fields(coefficients: np.ndarray, resolution: int) -> dict[str, np.ndarray]:
     return {"x": axis, "y": axis, **evaluate(coefficients, axis, axis)}
 
 
-def reference(reynolds: float, resolution: int = 256, elements: int = ELEMENTS) -> dict[str, np.ndarray]:
+def reference_choices(reynolds: float, elements: int = ELEMENTS, lid: Lid = "constant") -> dict[str, Any]:
+    """What determines a reference solution, as JSON values; the constant lid goes without saying."""
+    choices = {"reynolds": float(reynolds), "elements": elements, "version": VERSION}
+    return choices if lid == "constant" else {**choices, "lid": lid}
+
+
+def reference(
+    reynolds: float, resolution: int = 256, elements: int = ELEMENTS, lid: Lid = "constant"
+) -> dict[str, np.ndarray]:
     """The reference solution, computed once and cached: x, y, u, v, psi as `fields` describes them.
 
     Raises what `solve` and `fields` raise.
     """
-    choices = {"reynolds": float(reynolds), "elements": elements, "version": VERSION}
-    arrays, _ = cached_arrays("cavity", choices, lambda: {"coefficients": solve(reynolds, elements)})
+    choices = reference_choices(reynolds, elements, lid)
+    arrays, _ = cached_arrays("cavity", choices, lambda: {"coefficients": solve(reynolds, elements, lid)})
     return fields(arrays["coefficients"], resolution)
 
 
-def comparison(reynolds: float, found: dict[str, tuple[float, float]]) -> str:
-    """A table of the extrema `found` and those of the literature, where it has this Reynolds number."""
+def comparison(reynolds: float, found: dict[str, tuple[float, float]], lid: Lid = "constant") -> str:
+    """A table of the extrema `found` and those of the literature, where it has this Reynolds number and lid."""
     lines = [f"{f'Re={reynolds:g}':<24}" + "".join(f"{name:>20}" for name in found)]
     rows = [
         ("this solution", found),
-        *((source, row) for number, source, row in LITERATURE if number == reynolds),
+        *((source, row) for number, source, row in LITERATURE if (number, lid) == (reynolds, "constant")),
     ]
     for name, row in rows:
         lines.append(f"{name:<24}" + "".join(f"{value:>12.5f} @{at:.4f}" for value, at in row.values()))
@@ -274,9 +303,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--output", type=npz, help="file to write x, y, u, v, psi to; [i, j] is at (x[i], y[j])"
     )
+    parser.add_argument("--lid", choices=LIDS, default="constant", help="speed along the lid")
     options = parser.parse_args(arguments)
-    coefficients = solve(options.reynolds, options.elements)
-    print(comparison(options.reynolds, extrema(coefficients)))
+    coefficients = solve(options.reynolds, options.elements, options.lid)
+    print(comparison(options.reynolds, extrema(coefficients), options.lid))
     if options.output:
         save(options.output, fields(coefficients, options.resolution))
 

@@ -16,7 +16,7 @@ from flax import nnx
 import rwf
 from experiments.task import Data, Network, Source
 from experiments.tasks.evaluation import in_blocks, relative_l2
-from experiments.tasks.strategies import Causal, PositiveFloat, PositiveInt, Strategy
+from experiments.tasks.strategies import Causal, PositiveFloat, PositiveInt, PseudoTime, Strategy, last_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class Advection:
     positions: Annotated[int, Ge(2)] = 128
 
     def __post_init__(self) -> None:
+        if isinstance(self.strategy, PseudoTime):
+            raise ValueError(
+                "strategy=pseudo_time needs a steady equation: choose regular, curriculum or causal"
+            )
         self.strategy.check(self.residual_points)
 
     def source(self) -> Source:
@@ -83,8 +87,12 @@ class Advection:
         """`residual` of this module; `experiments.benchmarks.derivative_paths` puts another way to it."""
         return residual(network, points, velocity)
 
+    def shared_at(self, shared: Any, steps: jax.Array) -> Any:
+        """The `velocity` that the last of `steps` steps was taken with."""
+        return {**shared, "velocity": self.strategy.parameter(self.velocity, last_of(steps))}
+
     def evaluate(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
-        """Relative L2 error over the test grid."""
+        """Relative L2 error over the test grid; during a curriculum for the velocity of the stage."""
         arrays = self.predict(network, shared, item)
         return {"relative_l2": relative_l2(arrays["prediction"], arrays["truth"])}
 
@@ -94,7 +102,8 @@ class Advection:
         t = jnp.linspace(0.0, 1.0, self.times)
         points = jnp.stack(jnp.meshgrid(x, t, indexing="xy"), axis=-1)
         prediction = in_blocks(network, points.reshape(-1, 2)).reshape(self.times, self.positions)
-        return {"x": x, "t": t, "truth": exact(points, self.velocity), "prediction": prediction}
+        truth = exact(points, shared.get("velocity", self.velocity))
+        return {"x": x, "t": t, "truth": truth, "prediction": prediction}
 
 
 def residual(network: Network, points: jax.Array, velocity: jax.Array | float) -> jax.Array:
@@ -103,6 +112,6 @@ def residual(network: Network, points: jax.Array, velocity: jax.Array | float) -
     return network(rwf.Jet.seed(points, directions=(along,))).first[0][:, 0]
 
 
-def exact(points: jax.Array, velocity: float) -> jax.Array:
+def exact(points: jax.Array, velocity: jax.Array | float) -> jax.Array:
     """sin(x - c t) at points (..., 2) of (x, t)."""
     return jnp.sin(points[..., 0] - velocity * points[..., 1])

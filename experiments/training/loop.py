@@ -250,7 +250,7 @@ class GroupRun:
             values = {name: np.asarray(total) / recorded for name, total in state["sums"].items()}
         due = trainer.evaluate_every and step % trainer.evaluate_every == 0
         if due or step == trainer.steps:
-            values |= self._evaluated(state)[0]
+            values |= self._evaluated(state, step)[0]
         if trainer.weight_change:
             values["weight_change"] = np.asarray(self.programs.weight_change[n](state, self.seeds))
         rate = float(run.schedule(step))
@@ -262,7 +262,7 @@ class GroupRun:
         ]
 
     def _outcomes(self, state: PyTree) -> list[Outcome]:
-        metrics, each = self._evaluated(state)
+        metrics, each = self._evaluated(state, self.trainer.steps)
         predictions = jax.device_get(self.programs.predict(state, self.shared, self.items))
         weights = checkpoints.to_host({name: state[name] for name in ("factors", "constants")})
         diverged = np.asarray(state["diverged_at"])
@@ -277,8 +277,10 @@ class GroupRun:
             for n in range(self.group.real)
         ]
 
-    def _evaluated(self, state: PyTree) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        return outcomes.separated(jax.device_get(self.programs.evaluate(state, self.shared, self.items)))
+    def _evaluated(self, state: PyTree, step: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Test metrics of all members after `step` steps, scalars and vectors apart."""
+        found = self.programs.evaluate(state, self.shared, self.items, jnp.int32(step))
+        return outcomes.separated(jax.device_get(found))
 
 
 def _zeroed(leaf: jax.Array) -> jax.Array:

@@ -35,18 +35,18 @@ def accumulated(gradient: Callable, pieces: int) -> Callable:
     if pieces == 1:
         return gradient
 
-    def whole(factors: PyTree, constants: PyTree, batch: PyTree) -> tuple[PyTree, dict]:
+    def whole(factors: PyTree, fixed: PyTree, batch: PyTree) -> tuple[PyTree, dict]:
         def piece(leaf: jax.Array) -> jax.Array:
             if leaf.ndim == 0:
                 return jnp.broadcast_to(leaf, (pieces,))
             return leaf.reshape(pieces, -1, *leaf.shape[1:])
 
         parts = jax.tree.map(piece, batch)
-        shapes = jax.eval_shape(gradient, factors, constants, jax.tree.map(lambda leaf: leaf[0], parts))
+        shapes = jax.eval_shape(gradient, factors, fixed, jax.tree.map(lambda leaf: leaf[0], parts))
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
         def add(total: PyTree, part: PyTree) -> tuple[PyTree, None]:
-            return jax.tree.map(jnp.add, total, gradient(factors, constants, part)), None
+            return jax.tree.map(jnp.add, total, gradient(factors, fixed, part)), None
 
         total, _ = jax.lax.scan(add, zeros, parts)
         return jax.tree.map(lambda leaf: leaf / pieces, total)

@@ -1,4 +1,4 @@
-"""The paper's optimizer: Adam, with a warm-up and a continuous exponential decay (Table 3)."""
+"""The paper's optimizer, Adam with a warm-up and a continuous exponential decay (Table 3); Adam with a cosine."""
 
 from __future__ import annotations
 
@@ -45,6 +45,29 @@ class Adam:
         if self.restarts:
             rate = optax.join_schedules([rate] * (len(self.restarts) + 1), self.restarts)
         return lambda step: factor * rate(step)
+
+    def transformation(self) -> optax.GradientTransformation:
+        """The optax transformation."""
+        return optax.adam(self.schedule(), b1=self.b1, b2=self.b2, eps=self.eps)
+
+
+@dataclass(frozen=True)
+class CosineAdam:
+    """Adam whose learning rate falls along half a cosine, from `learning_rate` to zero after `steps` steps.
+
+    e^`log_scale` multiplies it throughout, as for `Adam`.
+    """
+
+    steps: Annotated[int, Ge(1)]  # of the whole training
+    learning_rate: Annotated[float, Gt(0)] = 1e-3
+    b1: Annotated[float, Ge(0), Le(1)] = 0.9
+    b2: Annotated[float, Ge(0), Le(1)] = 0.999
+    eps: Annotated[float, Gt(0)] = 1e-8
+    log_scale: Annotated[float, Ge(-10), Le(10)] = 0.0
+
+    def schedule(self) -> optax.Schedule:
+        """The learning rate as a function of the step, counted from 0."""
+        return optax.cosine_decay_schedule(math.exp(self.log_scale) * self.learning_rate, self.steps)
 
     def transformation(self) -> optax.GradientTransformation:
         """The optax transformation."""

@@ -31,7 +31,8 @@ class Programs:
 
     `states` holds one state for each run of the stack. start(seeds, shared, items) -> states;
     advance(states, shared, items, seeds, indices, first step, count) -> states; of one run's state,
-    evaluate(state, shared, items) and predict(...) -> dicts of arrays; weight_change[n](state, seeds) -> array.
+    evaluate(state, shared, items, step) and predict(state, shared, items) -> dicts of arrays;
+    weight_change[n](state, seeds) -> array.
     """
 
     size: int
@@ -51,6 +52,7 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
     """
     config = stack[0]
     task, precision = config.task, PRECISIONS[config.trainer.precision]
+    remembers = getattr(task, "needs_former", False)  # the parameters before the last step, in each state
     initialise, apply = rwf.functional(lambda rngs: task.network(config.model, config.embedding, rngs))
     transformations = [run.optimizer.transformation() for run in stack]
 
@@ -60,12 +62,17 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
         key = jax.random.fold_in(key, FACTORS)
         return tuple(rwf.factorize(params, run.parameterization, key) for run in stack), constants
 
-    def losses(factors: Sequence[PyTree], constants: PyTree, batch: PyTree) -> tuple[jax.Array, list[dict]]:
-        def one(params: PyTree) -> dict[str, jax.Array]:
-            value, parts = task.loss(lambda *inputs: apply(params, constants, *inputs), batch)
+    def losses(factors: Sequence[PyTree], fixed: PyTree, batch: PyTree) -> tuple[jax.Array, list[dict]]:
+        constants, former = fixed
+
+        def one(params: tuple[PyTree, ...]) -> dict[str, jax.Array]:
+            networks = [functools.partial(apply, own, constants) for own in params]
+            value, parts = task.loss(networks[0], batch, *networks[1:])
             return {"loss": value, **parts}
 
-        parts = _together(one, [rwf.compose(own) for own in factors])
+        pairs = zip(factors, former, strict=True)
+        each = [(now,) if before is None else (now, before) for now, before in pairs]
+        parts = _together(one, [tuple(map(rwf.compose, own)) for own in each])
         return functools.reduce(jnp.add, [part["loss"] for part in parts]), parts
 
     gradient = accumulated(jax.grad(losses, has_aux=True), config.trainer.microbatches)
@@ -73,16 +80,20 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
     def start(seed: jax.Array, shared: PyTree, item: PyTree) -> tuple[PyTree, ...]:
         factors, constants = initial(seed)
         batch = task.batch(shared, item, jax.random.key(seed), jnp.int32(0))
-        parts = jax.eval_shape(lambda: losses(factors, constants, batch)[1])
+        former = factors if remembers else (None,) * len(factors)
+        parts = jax.eval_shape(lambda: losses(factors, (constants, former), batch)[1])
         return tuple(
             {
                 "factors": own,
+                "former": before,
                 "constants": constants,
                 "optimizer": transformation.init(own),
                 "sums": {name: jnp.zeros((), part.dtype) for name, part in logged.items()},
                 "diverged_at": jnp.int32(-1),
             }
-            for own, transformation, logged in zip(factors, transformations, parts, strict=True)
+            for own, before, transformation, logged in zip(
+                factors, former, transformations, parts, strict=True
+            )
         )
 
     def advance(states, shared, item, seed, index, first, count):
@@ -93,7 +104,8 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
             step = first + offset
             batch = task.batch(shared, item, jax.random.fold_in(stream, step), step)
             factors = tuple(state["factors"] for state in states)
-            gradients, parts = gradient(factors, states[0]["constants"], batch)
+            former = tuple(state["former"] for state in states)
+            gradients, parts = gradient(factors, (states[0]["constants"], former), batch)
             each = zip(transformations, states, gradients, parts, strict=True)
             return tuple(_updated(*own, step) for own in each)
 
@@ -102,7 +114,9 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
     def composed(state):
         return rwf.compose(state["factors"]), state["constants"]
 
-    def evaluate(effective, shared, item):
+    def evaluate(effective, shared, item, step):
+        if hasattr(task, "shared_at"):
+            shared = task.shared_at(shared, step)
         return task.evaluate(lambda *inputs: apply(*effective, *inputs), shared, item)
 
     def predict(effective, shared, item):
@@ -123,7 +137,8 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
     # Of the composed weights, evaluation and prediction are one program for all parameterizations,
     # which the compilation cache keeps.
     effective = over(composed, 0)
-    evaluated, predicted, analysed = (over(f, 0, None, 0) for f in (evaluate, predict, analyse))
+    evaluated = over(evaluate, 0, None, 0, None)
+    predicted, analysed = (over(function, 0, None, 0) for function in (predict, analyse))
 
     def predictions(state: PyTree, shared: PyTree, items: PyTree) -> dict[str, jax.Array]:
         arrays = predicted(effective(state), shared, items)
@@ -133,7 +148,7 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
         size,
         start=over(start, 0, None, 0, compiler_options={"xla_backend_optimization_level": 0}),  # runs once
         advance=over(advance, 0, None, 0, 0, 0, None, None, donate_argnums=0),
-        evaluate=lambda state, shared, items: evaluated(effective(state), shared, items),
+        evaluate=lambda state, shared, items, step: evaluated(effective(state), shared, items, step),
         predict=predictions,
         weight_change=tuple(over(functools.partial(weight_change, n), 0, 0) for n in range(len(stack))),
     )
@@ -159,6 +174,7 @@ def _updated(
     fresh = (state["diverged_at"] < 0) & ~jnp.isfinite(parts["loss"])
     return {
         "factors": optax.apply_updates(state["factors"], updates),
+        "former": None if state["former"] is None else state["factors"],
         "constants": state["constants"],
         "optimizer": optimizer,
         "sums": jax.tree.map(jnp.add, state["sums"], parts),

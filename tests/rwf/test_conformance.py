@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import rwf
-from rwf.embeddings import GaussianFourier, Periodic, Positional, Symmetric
-from rwf.models import CNN, MLP, SIREN, DeepONet, ModifiedDeepONet, ModifiedMLP
+from rwf.embeddings import BothEnds, GaussianFourier, Periodic, Positional, Symmetric
+from rwf.models import CNN, MLP, SIREN, DeepONet, ModifiedDeepONet, ModifiedMLP, MultiHeadMLP
 
 
 def points(key):
@@ -78,6 +78,11 @@ ARCHITECTURES = {
         partial(ModifiedMLP, 2, 3, **small, embedding=periodic),
         points,
         ((3, 5), (3, 5), (3, 5), (5, 5), (5, 3)),
+    ),
+    "multihead_mlp": Architecture(
+        partial(MultiHeadMLP, 2, 3, sines=6, depth=1, head_depth=1, width=5, embedding=BothEnds),
+        points,
+        ((4, 6), (6, 5)) + 3 * ((5, 5), (5, 1)),
     ),
     "deeponet": Architecture(partial(DeepONet, 6, 2, depth=2, width=5), functions_and_points(6), deeponet),
     "deeponet-cnn": Architecture(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from rwf.embeddings import GaussianFourier, NoEmbedding, Periodic, Positional, Symmetric
+from rwf.embeddings import BothEnds, GaussianFourier, NoEmbedding, Periodic, Positional, Symmetric
 
 X = np.random.default_rng(0).uniform(size=(5, 2)).astype(np.float32)
 
@@ -13,6 +13,12 @@ X = np.random.default_rng(0).uniform(size=(5, 2)).astype(np.float32)
 def test_identity_and_symmetric():
     np.testing.assert_array_equal(NoEmbedding(2)(X), X)
     np.testing.assert_allclose(Symmetric(2)(np.array([[0.0, 1.0]], np.float32)), [[-1.0, 1.0]])
+
+
+def test_both_ends_are_measured():
+    embedding = BothEnds(2)
+    np.testing.assert_array_equal(embedding(X), np.concatenate([X, X - 1], axis=1))
+    assert embedding.out_features == 4
 
 
 @pytest.mark.parametrize(("axes", "count"), [(1, 256), (2, 128), (3, 85)])

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 import rwf
-from rwf.models import CNN, MLP, SIREN, DeepONet, ModifiedDeepONet, ModifiedMLP
+from rwf.models import CNN, MLP, SIREN, DeepONet, ModifiedDeepONet, ModifiedMLP, MultiHeadMLP
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(size=(4, 2)).astype(np.float32)
@@ -42,6 +42,18 @@ def test_modified_mlp_gates_every_hidden_layer():
         z = np.tanh(dense(layer, h))
         h = z * u + (1 - z) * v
     close(network(X), dense(network.layers[-1], h))
+
+
+def test_multihead_mlp_parts_behind_its_trunk():
+    network = MultiHeadMLP(2, 3, sines=6, depth=2, head_depth=1, width=5, activation="tanh", rngs=nnx.Rngs(0))
+    h = np.sin(2 * np.pi * dense(network.first, X))
+    for layer in network.trunk:
+        h = np.tanh(dense(layer, h))
+    outputs = [dense(last, np.tanh(dense(hidden, h))) for hidden, last in network.heads]
+    close(network(X), np.concatenate(outputs, axis=1))
+    assert len(network.trunk) == 2 and network.first.kernel[...].shape == (2, 6)
+    wide = MultiHeadMLP(4, 1, sines=5000, rngs=nnx.Rngs(0)).first.kernel[...]
+    assert float(wide.std()) == pytest.approx(1 / 2, rel=0.03)  # 1 / sqrt(features)
 
 
 def test_siren_is_its_formula_and_its_initial_distribution():

@@ -203,7 +203,9 @@ def _variant(choice: Option) -> tuple[str, ...]:
 
 def best_table(study: Study, rows: Sequence[Row]) -> tuple[str, tables.Table]:
     """The profile, and the table from it, that has most of the study: the paper's, then quick."""
-    own = [row for row in rows if row.experiment == study.cell["experiment"]]
+    cells = [{**study.cell, **choice.cell} for choice in study.choices]
+    experiments = {cell["experiment"] for cell in cells}
+    own = [row for row in rows if row.experiment in experiments]
     profiles = [name for name in ("paper", "quick") if any(row.profile == name for row in own)] or ["quick"]
     built = {profile: table(study, profile, own) for profile in profiles}
     best = max(built, key=lambda profile: _present(built[profile]))

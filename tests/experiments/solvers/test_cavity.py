@@ -78,6 +78,31 @@ def test_velocity_is_the_curl_of_psi():
     )
 
 
+def test_the_smooth_lid_has_the_printed_speed_and_the_walls_stay_still():
+    flow = cavity.fields(cavity.solve(100, 32, "smooth"), 41)
+    x = flow["x"]
+    np.testing.assert_allclose(flow["u"][:, -1], 1 - np.cosh(50 * (x - 0.5)) / np.cosh(25), atol=2e-3)
+    assert flow["u"][20, -1] == pytest.approx(1, abs=1e-9) and flow["u"][1, -1] < 0.75  # at x = 0.025
+    for wall in (flow["u"][0], flow["u"][-1], flow["u"][:, 0], flow["v"][:, -1], flow["v"][0], flow["v"][-1]):
+        np.testing.assert_allclose(wall, 0.0, atol=1e-12)
+
+
+def test_order_of_convergence_with_the_smooth_lid():
+    coarse, middle, fine = (
+        cavity.fields(cavity.solve(100, elements, "smooth"), 101) for elements in (16, 32, 64)
+    )
+    inner, names = slice(10, -10), ["u", "v"]
+    order = np.log2(relative_error(coarse, fine, names, inner) / relative_error(middle, fine, names, inner))
+    assert 2.6 < order < 4.5
+    assert relative_error(middle, fine, names) < 2e-3  # the lid's ends included
+
+
+def test_the_smooth_lid_drags_less_and_both_lids_are_kept_apart(tmp_path, monkeypatch):
+    monkeypatch.setenv("RWF_CACHE", str(tmp_path))
+    constant, smooth = (cavity.reference(100, 33, 16, lid)["psi"].min() for lid in cavity.LIDS)
+    assert 0.8 * constant > smooth > constant  # ψ is negative: the vortex turns clockwise
+
+
 @pytest.mark.parametrize("reynolds", [-1.0, 0.0, 1e6, float("nan"), float("inf")])
 def test_refuses_absurd_reynolds_numbers(reynolds):
     with pytest.raises(ValueError, match="Reynolds number must be above 0"):

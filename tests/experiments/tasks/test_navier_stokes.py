@@ -9,8 +9,8 @@ import rwf
 from experiments.config.compose import ConfigError, configure
 from experiments.running.run import folder_of, run
 from experiments.solvers import cavity
-from experiments.tasks.navier_stokes import LOSSES, NavierStokes, residuals, walls
-from experiments.tasks.strategies import Curriculum, Regular
+from experiments.tasks.navier_stokes import LOSSES, NavierStokes, equations, walls
+from experiments.tasks.strategies import Curriculum, PseudoTime, Regular, Stage
 from experiments.tasks.stream_function import StreamFunction
 from experiments.training.loop import read_history, train
 from rwf import jets
@@ -31,6 +31,10 @@ def kovasznay(reynolds, u_sign=1.0, p_sign=1.0):
         return jets.concatenate([u_sign * u, v, p_sign * p])
 
     return flow
+
+
+def residuals(network, points, reynolds):
+    return tuple(equation.residual for equation in equations(network, points, reynolds))
 
 
 def smoke(*words):
@@ -161,6 +165,114 @@ def test_fixed_points_and_the_corner_gap():
     assert ends[:, 1].tolist() == pytest.approx([1, 1, 0, 0, 0, 0.99, 0, 0.99])
 
 
+def test_the_lid_too_has_a_gap_and_a_smooth_one_slows_down_towards_its_ends():
+    points, velocity = walls(jnp.array([[0.0, 0.5, 1.0]] * 4), 0.0, 0.05)
+    np.testing.assert_allclose(points[:3], [[0.05, 1], [0.5, 1], [0.95, 1]], rtol=1e-6)
+    np.testing.assert_array_equal(points[3:], walls(jnp.array([[0.0, 0.5, 1.0]] * 4), 0.0)[0][3:])
+    assert velocity[:3, 0].tolist() == [1, 1, 1]
+    task = NavierStokes(Regular(), lid="smooth", lid_gap=0.02)
+    batch = task.batch({}, {}, jax.random.key(0), jnp.int32(0))
+    (x, y), velocity = np.asarray(batch["boundary"], float).T, np.asarray(batch["velocity"])
+    assert x[y == 1].min() > 0.02 and x[y == 1].max() < 0.98
+    expected = np.where(y == 1, 1 - np.cosh(50 * (x - 0.5)) / np.cosh(25), 0.0)
+    np.testing.assert_allclose(velocity, np.stack([expected, 0 * x], axis=1), atol=1e-5)
+
+
+def test_the_reference_has_the_lid_of_the_task():
+    constant, smooth = (
+        NavierStokes(Regular(), reynolds=100.0, resolution=17, elements=16, lid=lid) for lid in cavity.LIDS
+    )
+    assert "smooth lid" in smooth.source().name and constant.source().checksum != smooth.source().checksum
+    lid = smooth.items().shared["speed"][-1]
+    np.testing.assert_allclose(lid, 1 - np.cosh(50 * (np.linspace(0, 1, 17) - 0.5)) / np.cosh(25), atol=0.02)
+    assert lid[1] < 0.97 < 0.99 < constant.items().shared["speed"][-1, 1]
+
+
+def test_a_published_reference_keeps_its_checksum():
+    source = NavierStokes(Regular()).source()
+    assert (source.name, source.checksum[:12]) == ("cavity reference, Re=1000", "32a12a300efe")
+
+
+@pytest.mark.parametrize("experiment", ["navier_stokes", "navier_stokes_modified"])
+def test_inputs_are_standardised_by_choice(experiment):
+    config = smoke(f"experiment={experiment}", "embedding=symmetric")
+    initialise, apply = rwf.functional(lambda rngs: config.task.network(config.model, config.embedding, rngs))
+    params, constants = initialise(jax.random.key(0))
+    middle = jnp.array([[0.5, 0.5]])  # the origin there, where an odd network without biases is zero
+    np.testing.assert_allclose(apply(params, constants, middle), 0.0, atol=1e-6)
+    u = equations(lambda x: apply(params, constants, x), POINTS, 10.0)[0].unknown
+    assert jnp.abs(u).max() > 1e-3
+
+
+def curriculum(*values, steps=30):
+    return Curriculum(steps, tuple(Stage(value, 1) for value in values))
+
+
+def test_during_a_curriculum_the_error_is_measured_against_the_stages_own_reference():
+    task = NavierStokes(curriculum(10.0, 50.0, 100.0), reynolds=100.0, resolution=16, elements=16)
+    shared = jax.tree.map(jnp.asarray, task.items().shared)
+    solutions = {number: cavity.reference(number, 16, 16) for number in (10.0, 50.0, 100.0)}
+
+    def exact(number):  # on the grid that `evaluate` asks for
+        u, v = (solutions[number][name].T.ravel() for name in ("u", "v"))
+        return lambda points: jnp.stack([u, v, 0 * u], axis=1)
+
+    for steps, number in {0: 10, 1: 10, 10: 10, 11: 50, 20: 50, 21: 100, 30: 100}.items():
+        seen = task.shared_at(shared, jnp.int32(steps))
+        for other in solutions:
+            error = task.evaluate(exact(other), seen, {})["relative_l2"]
+            assert (error < 1e-6) == (other == number), (steps, other)
+    assert task.evaluate(exact(100.0), shared, {})["relative_l2"] < 1e-6
+
+
+def test_the_history_is_measured_stage_by_stage_and_ends_with_the_results_own_error(tmp_path):
+    words = ("task.reynolds=1000", "trainer.steps=6", "trainer.record_every=1", "trainer.evaluate_every=1")
+    rate = "optimizer.learning_rate=1e-30"  # the network stays as it is: what changes is the reference
+    config = smoke("experiment=navier_stokes", *words, rate, f"runs={tmp_path}")
+    (row,) = run(config, no_listener)
+    folder = folder_of(config, config.task.source())
+    errors = [entry["relative_l2"] for entry in read_history(folder)]
+    first, second, third = errors[1], errors[2], errors[3]
+    assert len({first, second, third}) == 3  # one step of each of the first two stages, four of the last
+    assert errors == [first, first, second, third, third, third, third]
+    assert row.metrics["relative_l2"][0] == errors[-1]
+    with np.load(folder / "predictions.npz") as arrays:
+        truth, found = arrays["truth"][0], arrays["prediction"][0]
+    truth[-1, [0, -1]] = found[-1, [0, -1]] = 0
+    assert errors[-1] == pytest.approx(np.linalg.norm(found - truth) / np.linalg.norm(truth), rel=1e-5)
+
+
+def test_a_stage_without_a_steady_reference_is_refused():
+    with pytest.raises(ValueError, match="a stage at Re=6000 has no steady reference"):
+        NavierStokes(curriculum(6000.0, 1000.0), reynolds=1000.0)
+
+
+def test_pseudo_time_adds_the_change_since_the_last_step_as_printed():
+    """(u - u0) / 0.06 + (m - m0) with m = -Laplacian(u) / Re to the momentum, (p - p0) / 0.06 to continuity."""
+    points, weights = POINTS, (0.0, 0.0, 1.0, 1.0, 1.0)
+    task = NavierStokes(PseudoTime(), reynolds=40.0, weights=weights, residual_points=64)
+    batch = task.batch({}, {}, jax.random.key(0), jnp.int32(0)) | {"points": points}
+
+    def before(x):  # u0 = x^2, v0 = y^3, p0 = x + 2 y
+        return jets.concatenate([x[..., 0:1] ** 2, x[..., 1:2] ** 3, x[..., 0:1] + 2 * x[..., 1:2]])
+
+    flow = kovasznay(40.0)  # no residual of its own: only the change is left
+    (x, y), (u, v, p) = points.T, flow(points).T
+    (_, _, m_u), (_, _, m_v), _ = equations(flow, points, 40.0)
+    expected = (
+        (u - x**2) / 0.06 + (m_u + 2 / 40),
+        (v - y**3) / 0.06 + (m_v + 6 * y / 40),
+        (p - x - 2 * y) / 0.06,
+    )
+    _, parts = task.loss(flow, batch, before)
+    for name, values in zip(LOSSES[2:], expected, strict=True):
+        assert parts[name] == pytest.approx(float(jnp.mean(values**2)), rel=1e-4)
+    rested, _ = task.loss(flow, batch, flow)
+    assert rested < 1e-8
+    with pytest.raises(ValueError, match="needs the network before the last step"):
+        task.loss(flow, batch)
+
+
 def test_the_metric_is_the_speed_against_the_reference_with_the_lid_corners_apart():
     task = NavierStokes(Regular(), reynolds=100.0, resolution=16, elements=16)
     shared = jax.tree.map(jnp.asarray, task.items().shared)
@@ -239,6 +351,8 @@ def test_some_hundred_steps_lower_the_loss(tmp_path):
         (["task.reynolds=1e6"], "task.reynolds"),
         (["task.weights=[1,1,1,1,-1]"], "task.weights"),
         (["task.corner_gap=1.0"], "task.corner_gap"),
+        (["task.lid_gap=0.5"], "task.lid_gap"),
+        (["task.lid=round"], "task.lid"),
         (["strategy=causal"], "strategy=causal needs an equation in time"),
     ],
 )

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.config.compose import ConfigError, configure
-from experiments.tasks.strategies import Causal, Curriculum, Regular, Stage
+from experiments.tasks.advection import Advection
+from experiments.tasks.strategies import Causal, Curriculum, PseudoTime, Regular, Stage, Steady, last_of
 
 TIMES = jax.random.uniform(jax.random.key(0), (96,))
 SQUARES = jax.random.uniform(jax.random.key(1), (96,), maxval=3.0)
@@ -76,6 +77,30 @@ def test_curriculum_with_fewer_steps_than_stages_still_ends_at_the_target():
 def test_a_stage_of_one_value_is_regular_training():
     lesson = Curriculum(10, (Stage(3.0, 1),))
     assert float(lesson.parameter(50.0, jnp.int32(0))) == float(Regular().parameter(50.0, jnp.int32(0)))
+
+
+def test_the_problem_of_a_stage_lasts_to_its_last_step():
+    lesson = Curriculum(60, (Stage(100.0, 1), Stage(500.0, 1), Stage(1000.0, 4)))
+    assert lesson.values(10.0) == (1.0, 5.0, 10.0)
+    found = [int(lesson.stage(last_of(jnp.int32(steps)))) for steps in (0, 1, 10, 11, 20, 21, 60)]
+    assert found == [0, 0, 0, 1, 1, 2, 2]
+    assert Causal().values(3.0) == (3.0,) and int(Regular().stage(jnp.int32(7))) == 0
+
+
+def test_pseudo_time_adds_what_moved_and_no_more():
+    now = Steady(SQUARES, TIMES, 2 * TIMES)
+    march = PseudoTime(unknown_step=0.5, diffusion_step=4.0)
+    np.testing.assert_array_equal(march.residual(now, now), SQUARES)
+    moved = march.residual(now, Steady(0 * SQUARES, TIMES - 0.1, 2 * TIMES - 0.2))
+    np.testing.assert_allclose(moved, SQUARES + 0.1 / 0.5 + 0.2 / 4, rtol=1e-5)
+    for strategy in (Regular(), Causal(), Curriculum(1, (Stage(1.0, 1),))):
+        np.testing.assert_array_equal(strategy.residual(now, None), SQUARES)
+        assert not strategy.needs_former
+
+
+def test_pseudo_time_is_for_steady_equations():
+    with pytest.raises(ValueError, match="needs a steady equation"):
+        Advection(PseudoTime())
 
 
 def test_a_strategy_is_part_of_what_tells_results_apart():

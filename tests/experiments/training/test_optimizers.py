@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from experiments.config.compose import ConfigError, configure
-from experiments.training.optimizers import Adam
+from experiments.training.optimizers import Adam, CosineAdam
 
 
 @pytest.mark.parametrize("step", [0, 1, 57, 200, 201, 1200, 20_000])
@@ -27,6 +27,21 @@ def test_at_a_restart_warm_up_and_decay_begin_anew(step):
     t = step - max(start for start in (0, 5, 8) if start <= step)
     expected = 2e-3 * (t / 2 if t < 2 else 0.5 ** ((t - 2) / 3))
     np.testing.assert_allclose(adam.schedule()(step), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("step", [0, 1, 250, 1000, 1001])
+def test_a_cosine_falls_from_the_rate_to_zero(step):
+    adam = CosineAdam(steps=1000, learning_rate=2e-3, log_scale=0.5)
+    expected = np.exp(0.5) * 1e-3 * (1 + np.cos(np.pi * min(step, 1000) / 1000))
+    np.testing.assert_allclose(adam.schedule()(step), expected, rtol=1e-5, atol=1e-9)
+
+
+def test_the_cosine_lasts_as_long_as_the_training_and_leaves_other_runs_alone():
+    words = ["experiment=navier_stokes_pseudo_time", "profile=smoke", "trainer.steps=30"]
+    assert configure([*words, "parameterization=plain_lr"]).optimizer == CosineAdam(30, 5e-4, log_scale=0.5)
+    assert set(configure(["experiment=navier_stokes"]).choices["optimizer"]) == {
+        "_target_", "learning_rate", "warmup_steps", "decay_steps", "decay_rate", "restarts"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("word", ["[100,50]", "[100,100]", "[0]", "[-3]"])

@@ -22,7 +22,7 @@ from scripts.update_docs import BEGIN, END, PAGE
 
 OPEN = ("navier_stokes", "nerf_two_pi", "shape_normalize", "darcy_reading", "depth", "text_std", "ct_scale")
 OPEN += ("rwf_log", "aa_layer", "causal_sum", "training_length", "ct_size", "nerf_size", "learning_rate")
-OPEN += ("navier_stokes_1000", "depth_deeponet", "precision")
+OPEN += ("navier_stokes_1000", "navier_stokes_full", "depth_deeponet", "precision")
 STUDY = Study(
     "synthetic",
     "A choice",
@@ -81,6 +81,30 @@ def test_what_a_choice_sets_counts_before_what_its_profile_sets():
         assert config.task.reynolds == 1000.0
         values.append([stage.value for stage in config.task.strategy.stages])
     assert values == [[100, 500, 1000], [100, 200, 400, 700, 1000], [1000]]
+
+
+def test_the_cavity_at_full_size_is_the_papers_but_for_what_each_choice_says():
+    study = studies.read_study("navier_stokes_full")
+    printed, *others = (
+        configure([*study.cell_of(choice, "rwf", "paper").overrides, "profile=paper"])
+        for choice in study.choices
+    )
+    assert printed.variant == () and printed.root.reduced is None
+    gaps, smooth, march = others[1], others[2], others[-1]
+    assert (gaps.task.corner_gap, gaps.task.lid_gap, smooth.task.lid) == (0.05, 0.05, "smooth")
+    for config in others[:-1]:
+        assert (config.trainer, config.optimizer) == (printed.trainer, printed.optimizer)
+        assert config.task.residual_points == 1024 and config.root.reduced is None
+    assert march.task.needs_former and march.task.reynolds == 1000.0 and march.task.lid == "constant"
+    assert (others[3].embedding_name, others[4].model_name) == ("symmetric", "modified_mlp")
+
+
+def test_rows_of_a_choice_that_is_another_experiment_stand_in_the_study(make_row):
+    study = studies.read_study("navier_stokes_full")
+    names = {"experiment": "navier_stokes_pseudo_time", "embedding": "both_ends", "model": "multihead_mlp"}
+    facts = {"items": ("cavity",), "metric": "relative_l2", "metrics": {"relative_l2": (0.1,)}}
+    profile, table = studies.best_table(study, [make_row("rwf", profile="paper", **names, **facts)])
+    assert profile == "paper" and table.lines[-1].entries["rwf"].ours.mean == pytest.approx(0.1)
 
 
 def test_sizes_of_the_cavity_study_are_those_it_states():
