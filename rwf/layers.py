@@ -49,7 +49,12 @@ class Dense(nnx.Module):
 
     def __call__(self, x: Array | Jet) -> Array | Jet:
         y = x @ self.kernel[...]
-        return y if self.bias is None else y + self.bias[...]
+        return y if self.bias is None else plus_bias(y, self.bias[...])
+
+
+def plus_bias(y: Array | Jet, bias: Array) -> Array | Jet:
+    """y + bias along the last axis, with axes made explicit: rank promotion may be forbidden."""
+    return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
 
 
 def activation_function(activation: Activation) -> Callable[[Any], Any]:

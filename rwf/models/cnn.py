@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax
 from flax import nnx
 
-from rwf.layers import Dense, activation_function, check_positive, glorot_normal
+from rwf.layers import Dense, activation_function, check_positive, glorot_normal, plus_bias
 from rwf.typing import Activation, Array, Float
 
 
@@ -55,7 +55,7 @@ class CNN(nnx.Module):
         activate = activation_function(self.activation)
         h = jax.numpy.asarray(field)[..., None]
         for convolution in self.convolutions:
-            h = activate(halved(h, convolution.kernel[...]) + convolution.bias[...])
+            h = activate(plus_bias(halved(h, convolution.kernel[...]), convolution.bias[...]))
         return self.output(h.reshape(*h.shape[:-3], -1))
 
 

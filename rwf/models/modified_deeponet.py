@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from flax import nnx
 
+from rwf import jets
 from rwf.jets import Jet
 from rwf.layers import Dense, Embedding, activation_function, build_embedding, check_positive
 from rwf.typing import Activation, Array, Coordinates, InputFunction
@@ -46,7 +47,7 @@ class ModifiedDeepONet(nnx.Module):
 
     def __call__(self, a: InputFunction, y: Coordinates | Jet) -> Array | Jet:
         activate = activation_function(self.activation)
-        y = y if self.embedding is None else self.embedding(y)
+        a, y = jets.same_rank(a, y if self.embedding is None else self.embedding(y))
         v = activate(self.encoder_v(y))
         u_minus_v = activate(self.encoder_u(a)) - v
 
