@@ -7,9 +7,10 @@ from typing import Any
 
 import jax
 from flax import nnx
+from flax.traverse_util import unflatten_dict
 
 from rwf.factorization import Factored, Where, factorize
-from rwf.layouts import children, plain_path
+from rwf.layouts import FLAX, children, plain_path
 from rwf.parameterizations import Parameterization
 from rwf.typing import Path
 
@@ -24,8 +25,8 @@ class Reparameterized(nnx.Module):
     `rwf.factorize`. `fold` gives back a model of the original class with plain weights. The model that was
     passed in is left as it is.
 
-    Modules that share a kernel or bias go on sharing it: it is factorized once, in the layer where
-    `nnx.state` lists it (`where` sees it there alone), and the effective array stands in every place.
+    Modules that share a kernel or bias go on sharing it: it is factorized once, in the first layer that has
+    it as such (`where` sees it there alone), and the effective array stands in every place.
 
     Raises what `rwf.factorize` raises, and ValueError where a shared array stands in a place that cannot be
     set, such as a tuple.
@@ -45,7 +46,8 @@ class Reparameterized(nnx.Module):
         rngs: nnx.Rngs,
         where: Where | None = None,
     ):
-        params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
+        places = _places(model)
+        params = unflatten_dict({shared[0]: variable.get_value() for shared, variable in places})
         factored = factorize(params, parameterization, rngs.params(), where)
         leaves = jax.tree_util.tree_leaves_with_path(
             factored, is_leaf=lambda node: isinstance(node, Factored)
@@ -57,13 +59,8 @@ class Reparameterized(nnx.Module):
             {(*path, part): array for path, layer in layers.items() for part, array in layer.factors.items()}
         )
         self.model = nnx.clone(model)
-        effective = [(*path, part) for path in self.paths for part in self._effective(path)]
-        places = _places(self.model)
-        # Of each effective array all its places, first that where `nnx.state` has it.
-        self.places = tuple(
-            (path, *(place for place in places[id(_at(self.model, path))] if place != path))
-            for path in effective
-        )
+        effective = {(*path, part) for path in self.paths for part in self._effective(path)}
+        self.places = tuple(shared for shared, _ in places if shared[0] in effective)
         for path in (path for shared in self.places for path in shared):
             _put(self.model, path, None)
 
@@ -100,12 +97,19 @@ def _nested(arrays: Mapping[Path, jax.Array]) -> nnx.Module:
     )
 
 
-def _places(model: nnx.Module) -> dict[int, list[Path]]:
-    """All paths to each variable of `model`, by its identity; what is reached twice is entered once."""
-    places: dict[int, list[Path]] = {}
+def _places(model: nnx.Module) -> list[tuple[tuple[Path, ...], nnx.Param]]:
+    """The parameters of `model` and all paths to each, that by which it is part of a layer first.
+
+    What is reached in two ways, a module that stands twice, is entered by the first.
+    """
+    found: dict[int, tuple[list[Path], nnx.Param]] = {}
     for path, variable in _variables(model, (), {}):
-        places.setdefault(id(variable), []).append(path)
-    return places
+        if isinstance(variable, nnx.Param):
+            found.setdefault(id(variable), ([], variable))[0].append(path)
+    return [
+        (tuple(sorted(paths, key=lambda path: path[-1] not in (FLAX.kernel, FLAX.bias))), variable)
+        for paths, variable in found.values()
+    ]
 
 
 def _variables(node: Any, path: Path, entered: dict[int, Any]) -> Iterator[tuple[Path, nnx.Variable]]:
