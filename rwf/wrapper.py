@@ -28,8 +28,8 @@ class Reparameterized(nnx.Module):
     Modules that share a kernel or bias go on sharing it: it is factorized once, in the first layer that has
     it as such (`where` sees it there alone), and the effective array stands in every place.
 
-    Raises what `rwf.factorize` raises, and ValueError where a shared array stands in a place that cannot be
-    set, such as a tuple.
+    Raises what `rwf.factorize` raises, and ValueError where a chosen array also stands in a place that
+    cannot be set, such as a tuple.
 
     >>> model = nnx.Sequential(nnx.Linear(2, 3, rngs=nnx.Rngs(0)), jnp.tanh)
     >>> wrapped = Reparameterized(model, RWF(mean=1.0, std=0.1), rngs=nnx.Rngs(1))
@@ -140,6 +140,6 @@ def _put(model: nnx.Module, path: Path, value: Any) -> None:
     except (AttributeError, TypeError) as error:
         name = "/".join(map(str, path))
         raise ValueError(
-            f"{name} is shared, but a {type(holder).__name__} holds it, where it cannot be replaced: "
-            "make it an attribute of a module"
+            f"{name} is to be composed from factors, but a {type(holder).__name__} holds it, where it cannot "
+            "be replaced: make it an attribute of a module"
         ) from error

@@ -200,7 +200,7 @@ def test_a_shared_kernel_where_it_cannot_be_set_is_refused():
             self.layer = nnx.Linear(3, 3, rngs=rngs)
             self.again = nnx.data((self.layer.kernel, 1.0))
 
-    with pytest.raises(ValueError, match="again/0 is shared, but a tuple holds it"):
+    with pytest.raises(ValueError, match="again/0 is to be composed from factors, but a tuple holds it"):
         rwf.Reparameterized(Pair(nnx.Rngs(0)), rwf.RWF(), rngs=nnx.Rngs(1))
 
 
