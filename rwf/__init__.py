@@ -7,11 +7,12 @@ After Wang, Wang, Seidman and Perdikaris (2022), arXiv:2210.01274.
 """
 
 from rwf import analysis, check, embeddings, jets, models
-from rwf.factorization import Factored, compose, factorize, is_dense
+from rwf.factorization import Factored, compose, factorize, is_dense, verify
 from rwf.functional import Constant, functional
 from rwf.jets import Jet
 from rwf.layers import Dense
 from rwf.layouts import EQUINOX, FLAX, HAIKU, Layout
+from rwf.naming import flatten, mask, unflatten
 from rwf.parameterizations import (
     RWF,
     AdaptiveActivation,
@@ -47,8 +48,12 @@ __all__ = [
     "compose",
     "embeddings",
     "factorize",
+    "flatten",
     "functional",
     "is_dense",
     "jets",
+    "mask",
     "models",
+    "unflatten",
+    "verify",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rwf.layouts import FLAX, Layout, is_array, plain_path
+from rwf.layouts import FLAX, Layout, children, is_array, plain_path
 from rwf.parameterizations import Parameterization
 from rwf.typing import KeyArray, Layer, Path, PyTree
 
@@ -54,10 +54,15 @@ def factorize(
     layer)` chooses layers: `path` is the tuple of keys and indices that leads to one, `layer` its dict, in
     Flax's names and orientation whatever the layout. Without it, all dense layers (kernels of two axes) are
     chosen; Equinox and PyTorch call the table of an embedding a weight of two axes too: leave it out. Other
-    leaves stay as they are. The random key of a layer depends on `key` and its path alone.
+    leaves stay as they are. The random key of a layer depends on `key` and its path alone. A pytree is made of
+    values: an array that stands in it twice is two parameters here, as it is for `jax.grad` and optax. What
+    ties layers, a variable that two modules of NNX share (see `rwf.Reparameterized`) or Equinox's `Shared`,
+    is in the tree once, and stays tied.
 
-    Returns a pytree of arrays that works under every JAX transformation and with optax. Raises ValueError
-    where no layer was chosen, TypeError where a chosen layer holds something else than arrays.
+    Returns a pytree of arrays that works under every JAX transformation and with optax; `rwf.flatten` and
+    `rwf.mask` name its leaves. Raises ValueError where no layer was chosen, where `rwf.verify` does, or where
+    a layer holds something else under the name of a factor; TypeError where a chosen layer holds something
+    else than arrays.
 
     >>> params = {"hidden": {"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(3)}}
     >>> factors = factorize(params, RWF(), jax.random.key(0))
@@ -83,25 +88,70 @@ def factorize(
             return node
         seen["chosen"] += 1
         trained, factors = _factorize_layer(path, layer, parameterization, key, layout)
-        return Factored(factors, layout.without(trained, node), parameterization, layout)
+        rest = layout.without(trained, node)
+        _check_no_factor_in(rest, path, factors)
+        return Factored(factors, rest, parameterization, layout)
 
     factors = jax.tree_util.tree_map_with_path(visit, params, is_leaf=layout.is_layer)
     if not seen["chosen"]:
         groups = ", ".join(f"{count} {name}" for name, count in sorted(seen.items())) or "an empty tree"
         hint = "`where` chose none" if where is not None else f"a dense layer has a 2-axis '{layout.kernel}'"
         raise ValueError(f"nothing to factorize: found {groups}; {hint}")
+    verify(factors)
     return factors
+
+
+def verify(factors: PyTree) -> None:
+    """Raise ValueError, naming the layer, for factors that their parameterization cannot train.
+
+    `factorize` does so itself, but inside a compiled function it cannot see values: call this on what comes
+    out. Axes in front, over members of an ensemble, are welcome.
+
+    >>> params = {"hidden": {"kernel": jnp.zeros((2, 3))}}
+    >>> factors = jax.jit(lambda key: factorize(params, WeightNorm(), key))(jax.random.key(0))
+    >>> verify(factors)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: layer hidden: kernel columns [0, 1, 2] are zero, so weight normalization has no direction...
+    """
+    for key_path, node in jax.tree_util.tree_leaves_with_path(factors, is_leaf=_is_factored):
+        if _is_factored(node) and hasattr(node.parameterization, "verify") and _are_known(node.factors):
+            try:
+                node.parameterization.verify(node.factors)
+            except ValueError as error:
+                raise ValueError(f"layer {_name(plain_path(key_path))}: {error}") from error
 
 
 def compose(factors: PyTree) -> PyTree:
     """The effective kernels and biases: every `Factored` node of `factors` becomes a layer again."""
 
     def visit(node: Any) -> Any:
-        if not isinstance(node, Factored):
+        if not _is_factored(node):
             return node
         return node.layout.write(node.parameterization.compose(node.factors), node.rest)
 
-    return jax.tree.map(visit, factors, is_leaf=lambda node: isinstance(node, Factored))
+    return jax.tree.map(visit, factors, is_leaf=_is_factored)
+
+
+def _is_factored(node: Any) -> bool:
+    return isinstance(node, Factored)
+
+
+def _are_known(factors: Layer) -> bool:
+    return all(is_array(factor) and not isinstance(factor, jax.core.Tracer) for factor in factors.values())
+
+
+def _name(path: Path) -> str:
+    return "/".join(map(str, path)) or "(root)"
+
+
+def _check_no_factor_in(rest: Any, path: Path, factors: Layer) -> None:
+    """Names of leaves, in files and masks, are unique because of this."""
+    taken = sorted(name for name, part in children(rest).items() if name in factors and part is not None)
+    if taken:
+        raise ValueError(
+            f"layer {_name(path)}: it holds {taken[0]!r} beside its kernel, which is the name of a factor too: "
+            "rename it, or leave this layer out with `where`"
+        )
 
 
 def _describe(layer: Layer, layout: Layout) -> str:
@@ -115,7 +165,7 @@ def _factorize_layer(
     path: Path, layer: Layer, parameterization: Parameterization, key: KeyArray, layout: Layout
 ) -> tuple[Layer, dict[str, Any]]:
     """What of a layer is trained, and its factors."""
-    name = "/".join(map(str, path)) or "(root)"
+    name = _name(path)
     trained = {part: layer[part] for part in ("kernel", "bias") if layer.get(part) is not None}
     for part, array in trained.items():
         if not is_array(array):

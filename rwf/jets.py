@@ -226,6 +226,25 @@ def matmul(x: Array | Jet, kernel: Array, product: Callable[[Array, Array], Arra
     return x._linear(lambda stream: product(_whole_axis(stream, -1, x.shape), kernel))
 
 
+def same_rank(*parts: Array | Jet) -> tuple[Array | Jet, ...]:
+    """The parts with as many axes each, the missing ones in front and of length 1, as broadcasting has it.
+
+    With this nothing is left to rank promotion, which `jax_numpy_rank_promotion` may forbid.
+
+    >>> [part.shape for part in same_rank(jnp.ones((5, 2, 3)), jnp.ones(3))]
+    [(5, 2, 3), (1, 1, 3)]
+    """
+    axes = max(part.ndim for part in parts)
+
+    def expanded(part: Array | Jet) -> Array | Jet:
+        shape = (1,) * (axes - part.ndim) + part.shape
+        if not isinstance(part, Jet):
+            return part.reshape(shape)
+        return part._aligned(part.value.reshape(shape), part._first, part._second)
+
+    return tuple(expanded(part) for part in parts)
+
+
 def concatenate(parts: Sequence[Array | Jet], axis: int = -1) -> Array | Jet:
     """Like `jnp.concatenate`, of arrays (taken as constants) and jets."""
     return _join(jnp.concatenate, parts, axis)

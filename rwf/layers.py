@@ -76,8 +76,13 @@ class Dense(nnx.Module):
             y = x @ self.kernel[...]
         else:
             y = precision.matmul(x, self.kernel[...], self.dtype)
-        y = y if self.bias is None else y + self.bias[...]
+        y = y if self.bias is None else plus_bias(y, self.bias[...])
         return y if self.out_dtype is None or isinstance(y, Jet) else y.astype(self.out_dtype)
+
+
+def plus_bias(y: Array | Jet, bias: Array) -> Array | Jet:
+    """y + bias along the last axis, with axes made explicit: rank promotion may be forbidden."""
+    return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
 
 
 def activation_function(activation: Activation) -> Callable[[Any], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,7 @@ class Layout:
         """The layer that `read` would read as `trained`; `rest` is what `without` left of it."""
         theirs = {"kernel": self.kernel, "bias": self.bias}
         arrays = {theirs.get(name, name): self._turned(part, -1, 0) for name, part in trained.items()}
-        return {**arrays, **rest} if isinstance(rest, Mapping) else _with_attributes(rest, arrays)
+        return {**arrays, **rest} if isinstance(rest, Mapping) else with_parts(rest, arrays)
 
     def without(self, trained: Layer, layer: Any) -> Any:
         """The layer less the arrays named in `trained`: of an object a copy that has None in their places."""
@@ -53,7 +54,7 @@ class Layout:
         names = {theirs[name] for name in trained}
         if isinstance(layer, Mapping):
             return {name: layer[name] for name in layer if name not in names}
-        return _with_attributes(layer, dict.fromkeys(names))
+        return with_parts(layer, dict.fromkeys(names))
 
     def _turned(self, part: Any, source: int, target: int) -> Any:
         turn = self.outputs_first and is_array(part) and part.ndim > 1
@@ -76,6 +77,12 @@ def children(node: Any) -> dict[Any, Any]:
     """
     parts, _ = _one_level(node)
     return {plain_key(path[0]): part for path, part in parts if path}
+
+
+def with_parts(node: Any, values: Mapping[str, Any]) -> Any:
+    """A copy of a pytree node with some of its `children` replaced, by name."""
+    parts, structure = _one_level(node)
+    return structure.unflatten([values.get(plain_key(path[0]), part) for path, part in parts])
 
 
 def plain_path(key_path: tuple) -> Path:
@@ -101,9 +108,6 @@ def is_array(value: Any) -> bool:
 
 
 def _one_level(node: Any) -> tuple[list, Any]:
-    return jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda part: part is not node)
-
-
-def _with_attributes(node: Any, values: Mapping[str, Any]) -> Any:
-    parts, structure = _one_level(node)
-    return structure.unflatten([values.get(plain_key(path[0]), part) for path, part in parts])
+    # By order, not identity: a module may hold itself.
+    is_part = itertools.chain([False], itertools.repeat(True))
+    return jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda _: next(is_part))

@@ -3,6 +3,7 @@
 A parameterization is a frozen dataclass with two methods: `factorize` turns the initial kernel and
 bias of one layer into factors, and `compose` turns factors back into the effective kernel and bias.
 The last axis of a kernel runs over the output neurons. All of them leave the initial function as it is.
+Axes are explicit throughout, so that they work under `jax_numpy_rank_promotion=raise` too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ from rwf.typing import Array, Factors, KeyArray, Layer
 
 @runtime_checkable
 class Parameterization(Protocol):
-    """What `rwf.factorize` needs. An own one is hashable (a frozen dataclass) and has these two methods."""
+    """What `rwf.factorize` needs. An own one is hashable (a frozen dataclass) and has these two methods.
+
+    One that cannot train some factors may also have `verify(factors)`, which raises ValueError for them; there
+    may be axes in front, over members of an ensemble. See `rwf.verify`.
+    """
 
     def factorize(self, layer: Layer, key: KeyArray) -> Factors:
         """The trained factors of a layer with the given kernel and, if it has one, bias."""
@@ -57,7 +62,7 @@ class AdaptiveActivation:
 
     def compose(self, factors: Factors) -> Layer:
         slope = factors["a"]
-        return {name: slope * array for name, array in factors.items() if name != "a"}
+        return {name: _per_neuron(slope, array) * array for name, array in factors.items() if name != "a"}
 
 
 @dataclass(frozen=True)
@@ -75,22 +80,26 @@ class WeightNorm:
     Equation 2.9 of the paper, after Salimans and Kingma (2016). Initially v is the kernel and g its
     column norms (over all axes but the last), without a data-dependent step.
 
-    Raises ValueError for a column of zeros, whose direction is undefined.
+    A column of zeros has no direction: `verify`, and with it `rwf.factorize`, raises ValueError for one. Inside
+    a compiled function, where values are unknown, such a column stays zero and its gradients are zero.
     """
 
     def factorize(self, layer: Layer, key: KeyArray) -> Factors:
-        kernel = layer["kernel"]
-        norms = _column_norms(kernel)
-        if not isinstance(norms, jax.core.Tracer) and bool(jnp.any(norms == 0)):
-            columns = jnp.flatnonzero(norms == 0).tolist()
+        return {"v": layer["kernel"], "g": _column_norms(layer["kernel"]), **_bias(layer)}
+
+    def compose(self, factors: Factors) -> Layer:
+        v, norms = factors["v"], _column_norms(factors["v"])
+        scale = factors["g"] / jnp.where(norms == 0, 1, norms)
+        return {"kernel": v * _per_neuron(scale, v), **_bias(factors)}
+
+    def verify(self, factors: Factors) -> None:
+        zero = jnp.argwhere(factors["g"] == 0)
+        if len(zero):
+            columns = sorted({int(index[-1]) for index in zero})
             raise ValueError(
                 f"kernel columns {columns[:5]} are zero, so weight normalization has no direction for them: "
                 "initialise them, or leave this layer out with `where`"
             )
-        return {"v": kernel, "g": norms, **_bias(layer)}
-
-    def compose(self, factors: Factors) -> Layer:
-        return {"kernel": factors["v"] * (factors["g"] / _column_norms(factors["v"])), **_bias(factors)}
 
 
 @dataclass(frozen=True)
@@ -116,10 +125,12 @@ class RWF:
 
     def factorize(self, layer: Layer, key: KeyArray) -> Factors:
         scale = jnp.exp(_log_scale(self.mean, self.std, layer["kernel"], key))
-        return {"v": layer["kernel"] / scale, "s": scale, **_bias(layer)}
+        kernel = layer["kernel"]
+        return {"v": kernel / _per_neuron(scale, kernel), "s": scale, **_bias(layer)}
 
     def compose(self, factors: Factors) -> Layer:
-        return {"kernel": factors["v"] * factors["s"], **_bias(factors)}
+        v = factors["v"]
+        return {"kernel": v * _per_neuron(factors["s"], v), **_bias(factors)}
 
 
 @dataclass(frozen=True)
@@ -140,18 +151,27 @@ class RWFLogScale:
 
     def factorize(self, layer: Layer, key: KeyArray) -> Factors:
         exponent = _log_scale(self.mean, self.std, layer["kernel"], key)
-        return {"v": layer["kernel"] / jnp.exp(exponent), "log_s": exponent, **_bias(layer)}
+        kernel = layer["kernel"]
+        return {"v": kernel / _per_neuron(jnp.exp(exponent), kernel), "log_s": exponent, **_bias(layer)}
 
     def compose(self, factors: Factors) -> Layer:
-        return {"kernel": factors["v"] * jnp.exp(factors["log_s"]), **_bias(factors)}
+        v = factors["v"]
+        return {"kernel": v * _per_neuron(jnp.exp(factors["log_s"]), v), **_bias(factors)}
 
 
 def _bias(layer: Layer) -> Factors:
     return {"bias": layer["bias"]} if "bias" in layer else {}
 
 
+def _per_neuron(factor: Array, array: Array) -> Array:
+    """One number for each output neuron (or one for all), with as many axes as `array`."""
+    return factor.reshape((1,) * (array.ndim - factor.ndim) + factor.shape)
+
+
 def _column_norms(kernel: Array) -> Array:
-    return jnp.sqrt(jnp.sum(jnp.square(kernel), axis=tuple(range(kernel.ndim - 1))))
+    """Norms over all axes but the last; where a column is zero, so are its norm and the norm's gradient."""
+    squares = jnp.sum(jnp.square(kernel), axis=tuple(range(kernel.ndim - 1)))
+    return jnp.where(squares == 0, 0, jnp.sqrt(jnp.where(squares == 0, 1, squares)))
 
 
 def _log_scale(mean: float, std: float, kernel: Array, key: KeyArray) -> Array:

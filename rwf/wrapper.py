@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
+from flax.traverse_util import unflatten_dict
 
 from rwf.factorization import Factored, Where, factorize
-from rwf.layouts import plain_path
+from rwf.layouts import FLAX, children, plain_path
 from rwf.parameterizations import Parameterization
 from rwf.typing import Path
-
-
-class Effective(nnx.Variable):
-    """Stands in the wrapped model where a kernel or bias is composed from factors at each call."""
 
 
 class Reparameterized(nnx.Module):
     """An NNX model whose kernels and biases are composed from trained factors at each call.
 
-    The factors are `nnx.Param`s in `factors`, so `nnx.grad` and `nnx.Optimizer(..., wrt=nnx.Param)` train
-    them; parameters of layers that were not chosen stay in `model` and train as before, and so do batch
-    statistics and dropout. `where` chooses layers as in `rwf.factorize`. `fold` gives back a model of the
-    original class with plain weights. The model that was passed in is left as it is.
+    The factors are `nnx.Param`s in `factors`, under the paths of their layers: `nnx.state` has
+    ("factors", "layers", "0", "s") where the model's has ("layers", 0, "kernel"). So `nnx.grad` and
+    `nnx.Optimizer(..., wrt=nnx.Param)` train them; parameters of layers that were not chosen stay in `model`
+    and train as before, and so do batch statistics and dropout. `where` chooses layers as in
+    `rwf.factorize`. `fold` gives back a model of the original class with plain weights. The model that was
+    passed in is left as it is.
 
-    Raises what `rwf.factorize` raises.
+    Modules that share a kernel or bias go on sharing it: it is factorized once, in the first layer that has
+    it as such (`where` sees it there alone), and the effective array stands in every place.
+
+    Raises what `rwf.factorize` raises, and ValueError where a chosen array also stands in a place that
+    cannot be set, such as a tuple.
 
     >>> model = nnx.Sequential(nnx.Linear(2, 3, rngs=nnx.Rngs(0)), jnp.tanh)
     >>> wrapped = Reparameterized(model, RWF(mean=1.0, std=0.1), rngs=nnx.Rngs(1))
@@ -43,7 +46,8 @@ class Reparameterized(nnx.Module):
         rngs: nnx.Rngs,
         where: Where | None = None,
     ):
-        params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
+        places = _places(model)
+        params = unflatten_dict({shared[0]: variable.get_value() for shared, variable in places})
         factored = factorize(params, parameterization, rngs.params(), where)
         leaves = jax.tree_util.tree_leaves_with_path(
             factored, is_leaf=lambda node: isinstance(node, Factored)
@@ -51,48 +55,91 @@ class Reparameterized(nnx.Module):
         layers = {plain_path(path): leaf for path, leaf in leaves if isinstance(leaf, Factored)}
         self.parameterization = parameterization
         self.paths = tuple(layers)
-        self.factors = nnx.Dict(
-            {
-                _name(path): nnx.Dict({part: nnx.Param(array) for part, array in layer.factors.items()})
-                for path, layer in layers.items()
-            }
+        self.factors = _nested(
+            {(*path, part): array for path, layer in layers.items() for part, array in layer.factors.items()}
         )
         self.model = nnx.clone(model)
-        for path in self.paths:
-            layer = _module_at(self.model, path)
-            for part in self._effective(path):
-                setattr(layer, part, Effective(jnp.zeros(0)))
+        effective = {(*path, part) for path in self.paths for part in self._effective(path)}
+        self.places = tuple(shared for shared, _ in places if shared[0] in effective)
+        for path in (path for shared in self.places for path in shared):
+            _put(self.model, path, None)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        graph, placeholders, others = nnx.split(self.model, Effective, ...)
-        effective = {
-            (*path, part): array for path in self.paths for part, array in self._effective(path).items()
-        }
-        composed = nnx.from_flat_state(
-            (path, variable.replace(effective[path])) for path, variable in nnx.to_flat_state(placeholders)
-        )
         # The merged model shares the other variables, so what the call does to them (batch statistics) lasts.
-        return nnx.merge(graph, composed, others)(*args, **kwargs)
+        return self._filled(nnx.merge(*nnx.split(self.model)))(*args, **kwargs)
 
     def fold(self) -> nnx.Module:
         """A copy of the original model, of its own class, that holds the effective kernels and biases."""
-        model = nnx.clone(self.model)
-        for path in self.paths:
-            layer = _module_at(model, path)
-            for part, array in self._effective(path).items():
-                setattr(layer, part, nnx.Param(array))
+        return self._filled(nnx.clone(self.model))
+
+    def _filled(self, model: nnx.Module) -> nnx.Module:
+        effective = {
+            (*path, part): array for path in self.paths for part, array in self._effective(path).items()
+        }
+        for shared in self.places:
+            variable = nnx.Param(effective[shared[0]])
+            for path in shared:
+                _put(model, path, variable)
         return model
 
-    def _effective(self, path: Path) -> dict[str, jax.Array]:
-        factors = self.factors[_name(path)]
-        return self.parameterization.compose({part: factors[part][...] for part in factors})
+    def _effective(self, path: Path) -> Mapping[str, jax.Array]:
+        layer = _at(self.factors, tuple(map(str, path)))
+        return self.parameterization.compose({name: factor[...] for name, factor in layer.items()})
 
 
-def _name(path: Path) -> str:
-    return ".".join(map(str, path)) or "root"
+def _nested(arrays: Mapping[Path, jax.Array]) -> nnx.Module:
+    """Parameters in nested modules that go by the entries of their paths."""
+    below: dict[str, dict[Path, jax.Array]] = {}
+    for path, array in arrays.items():
+        below.setdefault(str(path[0]), {})[path[1:]] = array
+    return nnx.Dict(
+        {name: nnx.Param(held[()]) if () in held else _nested(held) for name, held in below.items()}
+    )
 
 
-def _module_at(model: nnx.Module, path: Path) -> Any:
+def _places(model: nnx.Module) -> list[tuple[tuple[Path, ...], nnx.Param]]:
+    """The parameters of `model` and all paths to each, that by which it is part of a layer first.
+
+    What is reached in two ways, a module that stands twice, is entered by the first.
+    """
+    found: dict[int, tuple[list[Path], nnx.Param]] = {}
+    for path, variable in _variables(model, (), {}):
+        if isinstance(variable, nnx.Param):
+            found.setdefault(id(variable), ([], variable))[0].append(path)
+    return [
+        (tuple(sorted(paths, key=lambda path: path[-1] not in (FLAX.kernel, FLAX.bias))), variable)
+        for paths, variable in found.values()
+    ]
+
+
+def _variables(node: Any, path: Path, entered: dict[int, Any]) -> Iterator[tuple[Path, nnx.Variable]]:
+    if isinstance(node, nnx.Variable):
+        yield path, node
+    elif id(node) not in entered:
+        entered[id(node)] = node  # kept alive, so that its id stays its own
+        modules = vars(node) if isinstance(node, nnx.Module) else {}
+        for entry, part in (children(node) or modules).items():  # a module may be no pytree (`pytree=False`)
+            yield from _variables(part, (*path, entry), entered)
+
+
+def _at(node: Any, path: Path) -> Any:
     for entry in path:
-        model = model[entry] if isinstance(entry, int) else getattr(model, entry)
-    return model
+        node = node[entry] if isinstance(node, (Mapping, MutableSequence, tuple)) else getattr(node, entry)
+    return node
+
+
+def _put(model: nnx.Module, path: Path, value: Any) -> None:
+    """Set the place at `path` in `model` to `value`. Raises ValueError where that cannot be."""
+    *above, last = path
+    holder = _at(model, tuple(above))
+    try:
+        if isinstance(holder, (MutableMapping, MutableSequence)):
+            holder[last] = value
+        else:
+            setattr(holder, last, value)
+    except (AttributeError, TypeError) as error:
+        name = "/".join(map(str, path))
+        raise ValueError(
+            f"{name} is to be composed from factors, but a {type(holder).__name__} holds it, where it cannot "
+            "be replaced: make it an attribute of a module"
+        ) from error

@@ -30,8 +30,11 @@ def known_flags() -> list[str]:
     if not library.exists():
         return []
     with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        # As a string of C: a flag that was given up lives on as a reserved name within others.
         return [
-            f"--{name}={value}" for name, value in COMPILE_QUICKLY.items() if content.find(name.encode()) >= 0
+            f"--{name}={value}"
+            for name, value in COMPILE_QUICKLY.items()
+            if content.find(name.encode() + b"\0") >= 0
         ]
 
 

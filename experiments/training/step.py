@@ -29,7 +29,8 @@ NETWORK, FACTORS, SAMPLING = range(3)  # streams derived from a seed
 class Programs:
     """Functions over a group; `size` members share a leading axis in every `state` and `item`.
 
-    `states` holds one state for each run of the stack. start(seeds, shared, items) -> states;
+    `states` holds one state for each run of the stack. start(seeds, shared, items) -> states, or
+    ValueError where a parameterization cannot train what it starts from;
     advance(states, shared, items, seeds, indices, first step, count) -> states; of one run's state,
     evaluate(state, shared, items, step) and predict(state, shared, items) -> dicts of arrays;
     weight_change[n](state, seeds) -> array.
@@ -144,9 +145,17 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
         arrays = predicted(effective(state), shared, items)
         return arrays | analysed(state, shared, items) if hasattr(task, "analyse") else arrays
 
+    started = over(start, 0, None, 0, compiler_options={"xla_backend_optimization_level": 0})  # runs once
+
+    def verified(seeds: jax.Array, shared: PyTree, items: PyTree) -> tuple[PyTree, ...]:
+        states = started(seeds, shared, items)
+        for state in states:
+            rwf.verify(state["factors"])
+        return states
+
     return Programs(
         size,
-        start=over(start, 0, None, 0, compiler_options={"xla_backend_optimization_level": 0}),  # runs once
+        start=verified,
         advance=over(advance, 0, None, 0, 0, 0, None, None, donate_argnums=0),
         evaluate=lambda state, shared, items, step: evaluated(effective(state), shared, items, step),
         predict=predictions,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from rwf import precision
-from rwf.layers import Dense, activation_function, check_positive, glorot_normal, layer_dtypes
+from rwf.layers import Dense, activation_function, check_positive, glorot_normal, layer_dtypes, plus_bias
 from rwf.typing import Activation, Array, Dtype, Float
 
 
@@ -58,7 +58,7 @@ class CNN(nnx.Module):
         activate = activation_function(self.activation)
         h = jnp.asarray(field)[..., None]
         for convolution, types in zip(self.convolutions, self.types, strict=True):
-            h = halved(h, convolution.kernel[...], types.get("dtype")) + convolution.bias[...]
+            h = plus_bias(halved(h, convolution.kernel[...], types.get("dtype")), convolution.bias[...])
             h = activate(h.astype(types.get("preferred_element_type", types.get("dtype", h.dtype))))
         return self.output(h.reshape(*h.shape[:-3], -1))
 

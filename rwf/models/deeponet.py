@@ -58,4 +58,5 @@ def inner_product(branch: Array, trunk: Array | Jet) -> Array | Jet:
     """Sum of products over the last axis; a matrix product where all functions share the points."""
     if trunk.ndim == 2 and branch.ndim >= 2 and branch.shape[-2] == 1:
         return jets.linear(lambda stream: branch[..., 0, :] @ stream.T, trunk)
+    branch, trunk = jets.same_rank(branch, trunk)
     return (branch * trunk).sum(-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flax import nnx
 
+from rwf import jets
 from rwf.jets import Jet
 from rwf.layers import (
     Dense,
@@ -57,7 +58,7 @@ class ModifiedDeepONet(nnx.Module):
 
     def __call__(self, a: InputFunction, y: Coordinates | Jet) -> Array | Jet:
         activate = activation_function(self.activation)
-        y = y if self.embedding is None else self.embedding(y)
+        a, y = jets.same_rank(a, y if self.embedding is None else self.embedding(y))
         v = activate(self.encoder_v(y))
         u_minus_v = activate(self.encoder_u(a)) - v
 

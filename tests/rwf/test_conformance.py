@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import serialization
 
 import rwf
 from rwf.embeddings import BothEnds, GaussianFourier, Periodic, Positional, Symmetric
@@ -239,19 +240,16 @@ def test_gradients_are_finite_and_reach_every_factor(architecture, parameterizat
 
 @over_grid
 def test_checkpoint_round_trip(architecture, parameterization):
-    """Leaves saved under their key paths fill the tree that a new process makes from another seed."""
+    """Leaves saved under their names fill the tree that a new process makes from another seed."""
     _, apply, _ = network(architecture)
     params, constants, inputs = plain(architecture)
     choice = PARAMETERIZATIONS[parameterization][1]
     factors = nudged(factorized(architecture, parameterization))
-    named = jax.tree_util.tree_leaves_with_path(factors)
-    stored = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in named}
-    assert len(stored) == len(named)
-
     template = rwf.factorize(random_like(params, seed=7), choice, jax.random.key(8))
-    restored = jax.tree_util.tree_map_with_path(
-        lambda path, leaf: jnp.asarray(stored[jax.tree_util.keystr(path)]), template
-    )
+    restored = rwf.unflatten(rwf.flatten(factors), template)
+    by_flax = serialization.from_bytes(template, serialization.to_bytes(factors))
+    for ours, theirs in zip(jax.tree.leaves(restored), jax.tree.leaves(by_flax), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     assert jax.tree.structure(restored) == jax.tree.structure(factors)
     np.testing.assert_array_equal(
         apply(rwf.compose(restored), constants, *inputs), apply(rwf.compose(factors), constants, *inputs)
@@ -260,6 +258,61 @@ def test_checkpoint_round_trip(architecture, parameterization):
 
 def is_factored(node):
     return isinstance(node, rwf.Factored)
+
+
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+def test_a_zero_column_stays_zero_inside_a_compiled_function(parameterization):
+    """Its factors are finite, and so are the gradients through factorization and composition."""
+    kernel = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+    kernel[:, 2] = 0
+    layer = {"kernel": jnp.asarray(kernel), "bias": jnp.ones(4)}
+    choice = PARAMETERIZATIONS[parameterization][1]
+
+    @jax.jit
+    def factorize(layer):
+        return rwf.factorize({"layer": layer}, choice, jax.random.key(0))
+
+    factors = factorize(layer)
+    effective = jax.jit(rwf.compose)(factors)["layer"]
+    np.testing.assert_allclose(effective["kernel"], kernel, rtol=1e-5)
+
+    def loss(layer):
+        return jnp.sum(jnp.square(effective_of(factorize(layer)) + 1))
+
+    def effective_of(factors):
+        return rwf.compose(factors)["layer"]["kernel"]
+
+    slopes = jax.jit(jax.grad(lambda factors: jnp.sum(jnp.square(effective_of(factors) + 1))))(factors)
+    for leaf in jax.tree.leaves((factors, slopes, jax.jit(jax.grad(loss))(layer))):
+        assert np.isfinite(leaf).all()
+
+
+@over_grid
+def test_factors_need_no_rank_promotion(architecture, parameterization):
+    params, choice = plain(architecture)[0], PARAMETERIZATIONS[parameterization][1]
+    everything = {"where": lambda path, layer: True}  # convolutions too
+    with jax.numpy_rank_promotion("raise"):
+        factors = jax.eval_shape(lambda: rwf.factorize(params, choice, jax.random.key(1), **everything))
+        effective = jax.eval_shape(rwf.compose, factors)
+        jax.eval_shape(lambda factors: jax.vjp(rwf.compose, factors)[1](effective), factors)
+    assert jax.tree.structure(effective) == jax.tree.structure(params)
+
+
+@over_architectures
+def test_networks_need_no_rank_promotion(architecture):
+    """Of arrays, of jets, and their gradients."""
+    _, _, apply = network(architecture)
+    params, constants, (*others, x) = plain(architecture)
+    with jax.numpy_rank_promotion("raise"):
+        jet = rwf.Jet.seed(x, (0, jnp.ones_like(x)), second=(0,), drift=(-3.0, 0.5))
+        for points in (x, jet):
+
+            def total(params, points):
+                y = apply(params, constants, *others, points)
+                parts = (y.value, *y.first, y.second) if isinstance(y, rwf.Jet) else (y,)
+                return sum(jnp.sum(part) for part in parts)
+
+            jax.eval_shape(jax.grad(total), params, points)
 
 
 @over_architectures

@@ -173,3 +173,15 @@ def test_a_haiku_model_keeps_its_function():
     np.testing.assert_allclose(
         network.apply(rwf.compose(factors), X), network.apply(params, X), rtol=1e-4, atol=1e-5
     )
+
+
+def test_layers_that_equinox_shares_stay_shared():
+    eqx = pytest.importorskip("equinox")
+    one, other = (eqx.nn.Linear(5, 5, key=key) for key in jax.random.split(KEY))
+    shared = eqx.nn.Shared((one, other), lambda pair: pair[1].weight, lambda pair: pair[0].weight)
+    factors = rwf.factorize(shared, rwf.RWF(), KEY, layout=rwf.EQUINOX)
+    assert {name for name in rwf.flatten(factors) if name.endswith("/s")} == {"pytree/0/s"}
+    arrays, rest = eqx.partition(factors, eqx.is_array)
+    first, second = rwf.compose(eqx.combine(jax.tree.map(lambda leaf: 1.1 * leaf, arrays), rest))()
+    np.testing.assert_array_equal(first.weight, second.weight)
+    np.testing.assert_allclose(first.weight, 1.21 * one.weight, rtol=1e-5)

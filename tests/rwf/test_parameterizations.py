@@ -109,6 +109,44 @@ def test_weight_norm_names_a_layer_with_a_zero_column():
         rwf.factorize(params, rwf.WeightNorm(), KEY)
 
 
+@pytest.mark.parametrize("columns", [[0], [2], [0, 1, 2]])
+def test_zero_columns_made_under_jit_are_found_by_verify(columns):
+    kernel = jnp.asarray(layer()["kernel"]).at[:, jnp.array(columns)].set(0)
+
+    def factorize(kernel):
+        return rwf.factorize({"hidden": layer(), "out": {"kernel": kernel}}, rwf.WeightNorm(), KEY)
+
+    with pytest.raises(
+        ValueError, match=rf"layer out: kernel columns \[{', '.join(map(str, columns))}\] are"
+    ):
+        rwf.verify(jax.jit(factorize)(kernel))
+    with pytest.raises(ValueError, match="layer out"):  # members of an ensemble
+        rwf.verify(jax.vmap(factorize)(jnp.stack([kernel + 1, kernel])))
+    rwf.verify(jax.jit(factorize)(kernel + 1))
+    rwf.verify(jax.eval_shape(factorize, kernel))  # shapes have no values
+
+
+def test_a_zero_column_of_weight_norm_trains_no_further_and_disturbs_no_other():
+    kernel = jnp.asarray(layer()["kernel"]).at[:, 1].set(0)
+
+    @jax.jit
+    def trained(kernel):
+        factors = rwf.factorize({"kernel": kernel}, rwf.WeightNorm(), KEY)
+        adam = optax.adam(0.1)
+        state = adam.init(factors)
+        for _ in range(3):
+            slopes = jax.grad(lambda f: jnp.sum(jnp.square(rwf.compose(f)["kernel"] - 1)))(factors)
+            updates, state = adam.update(slopes, state)
+            factors = optax.apply_updates(factors, updates)
+        return rwf.compose(factors)["kernel"]
+
+    others = jnp.array([0, 2])
+    after = trained(kernel)
+    np.testing.assert_array_equal(after[:, 1], 0)
+    np.testing.assert_allclose(after[:, others], trained(kernel[:, others]), rtol=1e-5)
+    assert not np.allclose(after[:, others], kernel[:, others])
+
+
 def test_trees_of_every_kind_come_back():
     tree = freeze({"a": layer(1), "b": {"list": [layer(2), (layer(3),)]}, "scalar": jnp.ones(3)})
     factors = rwf.factorize(tree, rwf.RWF(), KEY)

@@ -109,6 +109,30 @@ def test_outcomes_kept_between_groups_hold_the_values_behind_the_metrics(tmp_pat
     assert found.metrics == outcome.metrics and set(found.predictions) == {"truth"}
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("choice", ["wn", "rwf", "plain"])
+def test_a_start_that_weight_norm_cannot_train_is_refused_before_a_step(tmp_path, choice, seeds):
+    config = smoke(
+        tmp_path, f"parameterization={choice}", "trainer.steps=2", "task.images=1", f"seeds={seeds}"
+    )
+
+    @dataclasses.dataclass(frozen=True)
+    class FromZero(type(config.task)):
+        def network(self, model, embedding, rngs):
+            network = super().network(model, embedding, rngs)
+            network.layers[1].kernel[...] = network.layers[1].kernel[...].at[:, 2].set(0)
+            return network
+
+    task = FromZero(**{f.name: getattr(config.task, f.name) for f in dataclasses.fields(config.task)})
+    config = dataclasses.replace(config, task=task)
+    if choice == "wn":
+        with pytest.raises(ValueError, match=r"layer layers/1: kernel columns \[2\] are zero"):
+            train(config, task.items(), tmp_path, silent)
+        assert not list(tmp_path.rglob("*.npz"))
+    else:
+        train(config, task.items(), tmp_path, silent)
+
+
 def test_microbatches_give_the_gradient_of_the_whole_batch(tmp_path):
     outcomes = []
     for pieces in (1, 4):
