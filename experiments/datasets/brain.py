@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from experiments.datasets.local import EMBEDDED, locate, read_archive, reduce_area
+from experiments.datasets.local import EMBEDDED, locate, read_archive, reading, reduce_area
 from experiments.files import arrays_checksum, write_atomically
 from experiments.task import Source
 
@@ -69,23 +67,25 @@ def slice_heights(seed: int) -> np.ndarray:
 def read_volume(path: Path) -> np.ndarray:
     """A NIfTI volume as float32 (x to the right, y to the front, z upwards), negative values set to zero.
 
-    Raises ValueError, naming the file, where it is damaged, not three-dimensional, too small or not finite.
+    Raises ValueError, naming the file, where it is damaged, not of real numbers, not three-dimensional, too
+    small or not finite.
     """
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
 
-    try:
+    with reading(path):
         image = nibabel.as_closest_canonical(nibabel.load(path))
-        volume = np.asarray(image.dataobj, dtype=np.float32)
-    except (ImageFileError, gzip.BadGzipFile, zlib.error, OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{path} cannot be used: {' '.join(str(error).split())}") from error
-    if volume.ndim == 4 and volume.shape[3] == 1:
-        volume = volume[..., 0]
-    if volume.ndim != 3 or min(volume.shape) < SMALLEST:
-        shape = f"{volume.shape}, not three axes of at least {SMALLEST} voxels"
-        raise ValueError(f"{path} cannot be used: its shape is {shape}")
-    if not np.isfinite(volume).all():
-        raise ValueError(f"{path} cannot be used: it has values that are not finite")
+        kind = np.dtype(image.get_data_dtype())
+        if kind.kind not in "iuf":
+            what = "colours" if kind.fields else kind.name
+            raise ValueError(f"its voxels are {what}, not real numbers: convert it to one channel of numbers")
+        with np.errstate(over="ignore"):  # told below
+            volume = np.asarray(image.dataobj, dtype=np.float32)
+        if volume.ndim == 4 and volume.shape[3] == 1:
+            volume = volume[..., 0]
+        if volume.ndim != 3 or min(volume.shape) < SMALLEST:
+            raise ValueError(f"its shape is {volume.shape}, not three axes of at least {SMALLEST} voxels")
+        if not np.isfinite(volume).all():
+            raise ValueError("it has values that are not finite, or too large for 32 bits")
     return np.maximum(volume, 0)
 
 

@@ -6,16 +6,16 @@ place in either is that of the official layout, listed in data/README.md.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from experiments.files import cache_folder
 
+LONGEST = 300  # characters of what a library says of a file
 EMBEDDED = Path(__file__).resolve().parent.parent.parent / "data" / "embedded"
 
 
@@ -77,7 +77,7 @@ def read_archive(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> di
 
     Raises ValueError, naming the file, where it is truncated or lacks an array of that name and shape.
     """
-    try:
+    with reading(path):
         with np.load(path, allow_pickle=False) as archive:
             absent = [name for name in shapes if name not in archive.files]
             if absent:
@@ -87,9 +87,20 @@ def read_archive(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> di
             arrays = {name: archive[name] for name in shapes}
         for name, shape in shapes.items():
             check_shape(name, arrays[name], shape)
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path} cannot be used: {_one_line(error)}") from error
     return arrays
+
+
+@contextlib.contextmanager
+def reading(path: Path, use: str = "") -> Iterator[None]:
+    """Turn whatever is raised about the content of the user's file `path` into ValueError: one line that names it.
+
+    The libraries that parse such files raise errors of nearly every kind, depending on which byte is wrong.
+    `use` ends "cannot be used".
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"{path} cannot be used{use}: {_one_line(error)}") from error
 
 
 def check_shape(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
@@ -115,7 +126,7 @@ def unit_range(path: Path, name: str, array: np.ndarray) -> np.ndarray:
         )
     low, high = float(array.min()), float(array.max())
     if not (low >= 0.0 and high <= 1.0):
-        raise ValueError(f"{path} cannot be used: array {name!r} spans {low:g} to {high:g}, not [0, 1]")
+        raise ValueError(f"{path} cannot be used: array {name!r} spans {low!r} to {high!r}, not [0, 1]")
     return array.astype(np.float32)
 
 
@@ -139,4 +150,4 @@ def reduce_area(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())[:LONGEST] or type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import trimesh
 from filelock import FileLock
 
-from experiments.datasets.local import locate
+from experiments.datasets.local import locate, reading
 from experiments.datasets.surfaces import RESOLUTION, SURFACES, triangulate
 from experiments.files import arrays_checksum, cache_folder, write_atomically
 from experiments.task import Source
@@ -72,24 +71,13 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
     kind = next((suffix for suffix in reversed(suffixes) if suffix != "gz"), "")
     if kind not in FORMATS:
         raise ValueError(f"{path} cannot be used: it is not one of {', '.join(FORMATS)}, gzipped or not")
-    try:
+    with reading(path, " as a mesh"):
         with gzip.open(path) if suffixes[-1] == "gz" else path.open("rb") as file:
             mesh = trimesh.load(file, file_type=kind, force="mesh", process=False)
         faces, vertices = np.asarray(mesh.faces), np.asarray(mesh.vertices, np.float64)
         whole = len(faces) > 0 and faces.min() >= 0 and faces.max() < len(vertices)
         if not whole or not np.isfinite(vertices).all():
             raise ValueError("it has no faces, or faces whose vertices are missing or not finite")
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        ValueError,
-        IndexError,
-        KeyError,
-        AttributeError,
-        TypeError,
-    ) as error:
-        raise ValueError(f"{path} cannot be used as a mesh: {' '.join(str(error).split())[:200]}") from error
     return clean(trimesh.Trimesh(vertices, faces, process=False))
 
 

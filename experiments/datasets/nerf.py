@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from experiments.datasets import scene
-from experiments.datasets.local import check_shape, locate, read_archive, reduce_area, unit_range
+from experiments.datasets.local import check_shape, locate, read_archive, reading, reduce_area, unit_range
+from experiments.datasets.transforms import Listing, check_cameras, read_listing
 from experiments.files import arrays_checksum, cached_arrays
 from experiments.task import Source
 
@@ -75,10 +75,12 @@ def read_lego_archive(path: Path, size: int) -> Scene:
     side = images.shape[1]
     if images.shape[2] != side or images.shape[3] not in (3, 4):
         raise ValueError(f"{path} cannot be used: 'images' has shape {images.shape}, not (n, h, h, 3 or 4)")
-    if not (focal > 0 and np.isfinite(focal) and np.isfinite(arrays["poses"]).all()):
-        raise ValueError(f"{path} cannot be used: its focal length or poses are not finite and positive")
-    images = reduce_area(unit_range(path, "images", images[..., :3]), size)
     names = [f"{part}-{index:02d}" for part, count in PARTS.items() for index in range(count)]
+    with reading(path):
+        if not (focal > 0 and np.isfinite(focal)):
+            raise ValueError(f"its focal length of {focal:g} pixels is not a positive number")
+        check_cameras(names, arrays["poses"])
+    images = reduce_area(unit_range(path, "images", images[..., :3]), size)
     return _assemble(images, arrays["poses"], names, PARTS, focal * size / side, f"Lego ({path.name})", None)
 
 
@@ -89,14 +91,20 @@ def read_folder(path: Path, size: int, *, accept_missing: bool = False) -> Scene
     spread over those that remain; no validation view is then needed. Raises FileNotFoundError that names
     the first absent file, ValueError for a damaged one.
     """
-    parts = {part: _listed(path, part, accept_missing) for part in PARTS}
-    angle = next((angle for angle, frames in parts.values() if frames), None)
+    parts = {part: _listed(path, part, accept_missing) or Listing(0.0, []) for part in PARTS}
     for part in ("train", "test"):
-        if not parts[part][1]:
+        if not parts[part].frames:
             raise FileNotFoundError(
                 f"{path} has no views of its {part} part: unpack nerf_synthetic.zip again"
             )
-    frames = [frame for _, listed in parts.values() for frame in listed]
+    focal = parts["train"].focal
+    for part, listing in parts.items():
+        if listing.frames and not np.isclose(listing.focal, focal, rtol=1e-6):
+            raise ValueError(
+                f"{path / f'transforms_{part}.json'} cannot be used: its focal length of {listing.focal:.6g} widths "
+                f"is not that of the train part, {focal:.6g}"
+            )
+    frames = [frame for listing in parts.values() for frame in listing.frames]
     images = np.stack(
         [
             _read_view(file, size)
@@ -105,10 +113,8 @@ def read_folder(path: Path, size: int, *, accept_missing: bool = False) -> Scene
     )
     poses = np.stack([pose for _, pose in frames])
     names = [f"{file.parent.name}/{file.stem}" for file, _ in frames]
-    counts = {part: len(listed) for part, (_, listed) in parts.items()}
-    return _assemble(
-        images, poses, names, counts, scene.focal_length(size, angle), f"Lego ({path.name})", None
-    )
+    counts = {part: len(listing.frames) for part, listing in parts.items()}
+    return _assemble(images, poses, names, counts, focal * size, f"Lego ({path.name})", None)
 
 
 def generated_scene(size: int) -> Scene:
@@ -131,47 +137,35 @@ def _assemble(images, poses, names, counts, focal: float, name: str, stand_in: s
     return Scene(*views, float(focal), Source(name, checksum, stand_in))
 
 
-def _listed(
-    path: Path, part: str, accept_missing: bool
-) -> tuple[float | None, list[tuple[Path, np.ndarray]]]:
-    """The opening angle, and the file and pose of each view of one part that is to be used."""
-    listing = path / f"transforms_{part}.json"
-    if not listing.exists():
+def _listed(path: Path, part: str, accept_missing: bool) -> Listing | None:
+    """The camera, files and poses of the views of one part that are to be used; None where it may be absent."""
+    file = path / f"transforms_{part}.json"
+    if not file.exists():
         if accept_missing and part == "val":
-            return None, []
-        raise FileNotFoundError(f"{listing} is missing: unpack nerf_synthetic.zip again")
-    try:
-        content = json.loads(listing.read_text(encoding="utf-8"))
-        angle = float(content["camera_angle_x"])
-        frames = [
-            (path / f"{frame['file_path']}.png", np.array(frame["transform_matrix"], np.float64))
-            for frame in content["frames"]
-        ]
-        for _, pose in frames:
-            check_shape("transform_matrix", pose, (4, 4))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{listing} cannot be used: {' '.join(str(error).split())}") from error
+            return None
+        raise FileNotFoundError(f"{file} is missing: unpack nerf_synthetic.zip again")
+    focal, frames = read_listing(file)
     if not accept_missing:
         frames = frames if part == "train" else frames[::EVERY][: PARTS[part]]
-        absent = [file for file, _ in frames if not file.exists()]
+        absent = [image for image, _ in frames if not image.exists()]
         if absent:
             count = f"{len(absent)} of {len(frames)} views"
             raise FileNotFoundError(f"{absent[0]} is missing ({count}): unpack nerf_synthetic.zip again")
-        return angle, frames
-    frames = [frame for frame in frames if frame[0].exists()]
-    if part != "train" and len(frames) > PARTS[part]:
-        chosen = np.linspace(0, len(frames) - 1, PARTS[part]).round().astype(int)
-        frames = [frames[index] for index in chosen]
-    return angle, frames
+    else:
+        frames = [frame for frame in frames if frame[0].exists()]
+        if part != "train" and len(frames) > PARTS[part]:
+            chosen = np.linspace(0, len(frames) - 1, PARTS[part]).round().astype(int)
+            frames = [frames[index] for index in chosen]
+    with reading(file):
+        check_cameras([image.stem for image, _ in frames], [pose for _, pose in frames])
+    return Listing(focal, frames)
 
 
 def _read_view(file: Path, size: int) -> np.ndarray:
-    try:
+    with reading(file):
         with Image.open(file) as image:
             pixels = np.asarray(image.convert("RGBA") if image.mode == "P" else image)
         check_shape(file.name, pixels, (image.height, image.height, None))
         if pixels.shape[2] not in (3, 4) or pixels.dtype != np.uint8:
             raise ValueError(f"it is {image.mode}, not 8-bit RGB or RGBA")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{file} cannot be used: {' '.join(str(error).split())}") from error
     return reduce_area(pixels[None, ..., :3].astype(np.float32) / np.float32(255), size)[0]

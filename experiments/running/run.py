@@ -30,7 +30,7 @@ from experiments.task import Data, Source
 from experiments.training import collapse, members, microbatches, precision
 from experiments.training.loop import Listener, Training, read_history, train_stack
 from experiments.training.outcomes import Outcome, Trained
-from experiments.training.tracking import Tracker
+from experiments.training.tracking import Labels, Tracker
 
 
 def identity(config: Configuration, source: Source) -> str:
@@ -121,17 +121,27 @@ def _train(unfinished: Sequence[tuple[Configuration, Path, Listener]], source: S
 def _tracker(config: Configuration, folder: Path) -> Iterator[Tracker]:
     """The tracker of a run whose configuration is written first."""
     write_text(folder / "config.yaml", yaml.safe_dump(dict(config.resolved), sort_keys=False))
-    with config.tracking.open(folder, f"{config.experiment}/{folder.name}", config.resolved) as tracker:
+    labels = Labels(
+        name=f"{config.experiment}/{folder.name}",
+        experiment=config.experiment,
+        profile=config.profile,
+        choices=(config.parameterization_name, config.model_name, config.embedding_name),
+        metric=config.task.metric,
+    )
+    with config.tracking.open(folder, labels, config.resolved) as tracker:
         yield tracker
 
 
 def _telling(listen: Listener, tracker: Tracker) -> Listener:
-    """A listener that records entries with the tracker too."""
+    """A listener that records entries with the tracker too, those from before an interruption included."""
 
     def tell(news: Mapping[str, Any]) -> None:
         listen(news)
-        if "entries" in news:
-            tracker.record(news["group"] * news["steps"] + news["step"], news["entries"])
+        for record in (*news.get("kept", ()), *([news] if "entries" in news else [])):
+            place = (
+                record["group"] * (news["steps"] + 1) + record["step"]
+            )  # a group has a record at step 0 too
+            tracker.record(place, record["entries"])
 
     return tell
 
@@ -152,9 +162,9 @@ def _write(
     first = {name: array[0] for name, array in arrays.items() if len(array)}
     pictures = getattr(config.task, "pictures", dict)
     tracker.predictions(lambda: pictures(first))
-    for row in rows:
-        tracker.result(row.to_json())
-    write_json(folder / "result.json", {"rows": [row.to_json() for row in rows]})
+    results = [row.to_json() for row in rows]
+    tracker.results(results)
+    write_json(folder / "result.json", {"rows": results})
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 

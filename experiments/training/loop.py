@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,10 +14,10 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from experiments.config.compose import Configuration
-from experiments.files import finite, naming, write_text
 from experiments.task import Data
 from experiments.training import checkpoints, members, outcomes, walltime
 from experiments.training.checkpoints import Checkpoint
+from experiments.training.history import History
 from experiments.training.members import Group, Member
 from experiments.training.outcomes import Outcome, Trained
 from experiments.training.precision import PrecisionName, of_model
@@ -69,18 +68,30 @@ class Training:
     folder: Path
     listen: Listener
     seconds: float = 0.0  # spent stepping the present group: this run's equal share of the stack's
+    heard: bool = False  # whether `listen` knows what the history keeps from before an interruption
 
     def __post_init__(self) -> None:
         self.history = History(self.folder / "history.jsonl")
         self.checkpoints = self.folder / "checkpoints"
         self.schedule = self.config.optimizer.schedule()
 
+    def recall(self, names: Sequence[str], groups: int) -> None:
+        """Tell `listen`, once, which records of items `names` were kept from before an interruption, if any."""
+        if self.heard:
+            return
+        self.heard = True
+        kept = self.history.records(names, outcomes.groups(self.checkpoints))
+        if kept:
+            place = {"group": kept[-1]["group"], "groups": groups, "step": kept[-1]["step"]}
+            self.listen({**place, "steps": self.config.trainer.steps, "kept": kept})
+
 
 def train(config: Configuration, data: Data, folder: Path, listen: Listener) -> Trained:
     """Train all members, leaving history.jsonl and checkpoints/ in `folder`.
 
-    `listen` receives a mapping per device call: group, groups, step, steps, and after a record the
-    mean loss and metrics. Call again after an interruption, with the same configuration: it goes on.
+    `listen` receives a mapping per device call: group, groups, step, steps, and where a record is due its
+    `entries`, one per member. Call again after an interruption, with the same configuration: it goes on, and
+    `listen` first hears of the earlier records under `kept`, each with its group, step and entries.
     """
     return train_stack([Training(config, folder, listen)], data)[0]
 
@@ -95,6 +106,8 @@ def train_stack(stack: Sequence[Training], data: Data) -> list[Trained]:
     everyone = members.all_members(root.seed, root.seeds, len(data.names))
     if any(outcomes.load(run.checkpoints, everyone, steps) is None for run in stack):
         _train_groups(stack, data, everyone)
+    for run in stack:  # where there was nothing left to train
+        run.recall(data.names, len(outcomes.groups(run.checkpoints)))
     return [outcomes.load(run.checkpoints, everyone, steps) for run in stack]
 
 
@@ -112,28 +125,6 @@ def _train_groups(stack: Sequence[Training], data: Data, everyone: Sequence[Memb
             for run in stack:  # of other groups, or of runs that were alone then
                 outcomes.drop_from(run.checkpoints, group.index)
             GroupRun(stack, data, built, group, len(parts)).train()
-
-
-class History:
-    """history.jsonl: one line per member and record, cut back to the last checkpoint on resuming."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lines = path.read_text().splitlines() if path.exists() else []
-        if self.lines and not self.lines[-1].endswith("}"):  # cut off in the middle of a write
-            self.lines.pop()
-
-    def rewind(self, count: int) -> None:
-        """Keep the first `count` lines."""
-        self.lines = self.lines[:count]
-        write_text(self.path, "".join(line + "\n" for line in self.lines))
-
-    def add(self, entries: list[dict[str, Any]]) -> None:
-        """Append one line per entry and hand them to the operating system."""
-        new = [json.dumps(finite(entry), allow_nan=False) for entry in entries]
-        self.lines += new
-        with naming(self.path), self.path.open("a") as file:
-            file.writelines(line + "\n" for line in new)
 
 
 @dataclass
@@ -158,6 +149,8 @@ class GroupRun:
     def train(self) -> None:
         """Train to the end and keep the outcomes of the group's real members."""
         states, step = self._begin()
+        for run in self.stack:
+            run.recall(self.data.names, self.groups)
         states = self._advance_to_end(states, step)
         for run, state in zip(self.stack, states, strict=True):
             outcomes.save(run.checkpoints, self.group, self._outcomes(state), run.seconds)
@@ -182,7 +175,7 @@ class GroupRun:
     def _lines_before(self, history: History) -> int:
         """Lines of the history that belong to groups already finished."""
         mine = {(m.seed, self.data.names[m.item]) for m in self.group.members}
-        keys = [(entry["seed"], entry["item"]) for entry in map(json.loads, history.lines)]
+        keys = [(entry["seed"], entry["item"]) for entry in history.entries()]
         return next((n for n, key in enumerate(keys) if key in mine), len(keys))
 
     def _advance_to_end(self, states: tuple[PyTree, ...], step: int) -> tuple[PyTree, ...]:
@@ -191,7 +184,9 @@ class GroupRun:
         advance = self.programs.advance.lower(states, *arguments, jnp.int32(0), jnp.int32(1)).compile()
         if step == 0 and self.trainer.evaluate_every:
             for n, run in enumerate(self.stack):
-                run.history.add(self._entries(n, states[n], 0, recorded=0))
+                entries = self._entries(n, states[n], 0, recorded=0)
+                run.history.add(entries)
+                run.listen(self._news(0) | {"entries": entries})
         saved, saving, pace = time.monotonic(), 0.0, None
         while step < steps:
             count = _next_call(step, steps, every, pace, self.execution.progress_seconds)
@@ -221,16 +216,15 @@ class GroupRun:
         """Tell each run's listener where it is; where a record is due, of those not lost before, record."""
         before = (step - 1) // self.trainer.record_every * self.trainer.record_every
         for n, (run, state) in enumerate(zip(self.stack, states, strict=True)):
-            news = {
-                "step": step,
-                "steps": self.trainer.steps,
-                "group": self.group.index,
-                "groups": self.groups,
-            }
+            news = self._news(step)
             if due and not self._lost(state, before):
                 news["entries"] = self._entries(n, state, step, step - before)
                 run.history.add(news["entries"])
             run.listen(news)
+
+    def _news(self, step: int) -> dict[str, Any]:
+        steps = self.trainer.steps
+        return {"step": step, "steps": steps, "group": self.group.index, "groups": self.groups}
 
     def _lost(self, state: PyTree, step: int) -> bool:
         """Whether all real members of a run had diverged by `step`."""
@@ -310,9 +304,3 @@ def _bytes_needed(configs: Sequence[Configuration], data: Data, size: int) -> tu
     memory = compiled.memory_analysis()
     needed = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
     return needed, jax.devices()[0].memory_stats()["bytes_limit"]
-
-
-def read_history(folder: Path) -> Iterator[dict[str, Any]]:
-    """The entries of the history of the run in `folder`, in order."""
-    with (folder / "history.jsonl").open() as file:
-        yield from map(json.loads, file)

@@ -65,6 +65,14 @@ def load(folder: Path, members: Sequence[Member], steps: int) -> Trained | None:
     return Trained(tuple(outcomes), seconds, steps) if known == list(members) else None
 
 
+def groups(folder: Path) -> list[list[Member]]:
+    """The members of the groups that `folder` keeps, in order. Raises ConfigError as `load` does."""
+    found: list[list[Member]] = []
+    while _path(folder, len(found)).exists():
+        found.append(_load(_path(folder, len(found)))[0])
+    return found
+
+
 def holds(folder: Path, group: Group) -> bool:
     """Whether `folder` keeps the outcomes of just this group. Raises ConfigError as `load` does."""
     path = _path(folder, group.index)

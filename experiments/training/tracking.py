@@ -1,40 +1,59 @@
-"""Logging to Weights & Biases, offline unless asked; a failure of the tracker never ends a run."""
+"""Logging to Weights & Biases, offline unless asked; nothing that a run or the tracker does there ends the run."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, pstdev
 from typing import Any, Literal, Protocol
 
 import numpy as np
+
+from experiments.training.pictures import picture
+
+TAG = 64  # characters of a W&B tag at most
+NAME = 128  # of its projects, groups, job types and ids
+NOT_IN_PROJECTS = "/\\#?%:"
+FINISH_SECONDS = 120  # to wait for what is still to be sent when a run ends; it stays in the run's folder
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a run is called, and by what it is found among others."""
+
+    name: str  # <experiment>/<id>
+    experiment: str
+    profile: str
+    choices: tuple[str, ...]  # parameterization, model, embedding
+    metric: str
 
 
 class Tracker(Protocol):
     """What a run tells a tracker."""
 
-    def record(self, step: int, entries: list[Mapping[str, Any]]) -> None:
-        """The history entries of all members at one step, counted over all groups."""
+    def record(self, step: int, entries: Sequence[Mapping[str, Any]]) -> None:
+        """The history entries of all members at one step, counted over all groups; None is not finite."""
 
     def predictions(self, draw: Callable[[], Mapping[str, np.ndarray]]) -> None:
         """Arrays of one member, asked for only if they are kept; those that are images are shown as such."""
 
-    def result(self, row: Mapping[str, Any]) -> None:
-        """A result row."""
+    def results(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The result rows, one per seed."""
 
 
 class Silence:
     """A tracker that keeps nothing; history.jsonl is written in any case."""
 
-    def record(self, step: int, entries: list[Mapping[str, Any]]) -> None: ...
+    def record(self, step: int, entries: Sequence[Mapping[str, Any]]) -> None: ...
 
     def predictions(self, draw: Callable[[], Mapping[str, np.ndarray]]) -> None: ...
 
-    def result(self, row: Mapping[str, Any]) -> None: ...
+    def results(self, rows: Sequence[Mapping[str, Any]]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +61,7 @@ class NoTracking:
     """`tracking=none`: works without wandb installed."""
 
     @contextlib.contextmanager
-    def open(self, folder: Path, name: str, config: Mapping[str, Any]) -> Iterator[Tracker]:
+    def open(self, folder: Path, labels: Labels, config: Mapping[str, Any]) -> Iterator[Tracker]:
         """A tracker that does nothing."""
         yield Silence()
 
@@ -54,40 +73,82 @@ class WandB:
     project: str = "rwf"
     mode: Literal["offline", "online"] = "offline"
     entity: str | None = None
-    group: str | None = None
-    tags: tuple[str, ...] = ()
+    group: str | None = None  # null: the experiment
+    tags: tuple[str, ...] = ()  # beside parameterization, model and embedding
+
+    def __post_init__(self) -> None:
+        for tag in self.tags:
+            if not 1 <= len(tag) <= TAG:
+                raise ValueError(f"tag {tag[:20]!r} has {len(tag)} characters: W&B takes 1 to {TAG}")
+        for key in ("project", "group", "entity"):
+            name = getattr(self, key)
+            if name is not None and not (1 <= len(name) <= NAME and name.strip()):
+                raise ValueError(f"{key}={name[:20]!r} has {len(name)} characters: W&B takes 1 to {NAME}")
+        if found := set(NOT_IN_PROJECTS) & set(self.project):
+            raise ValueError(
+                f"project={self.project!r} has {min(found)!r}: W&B takes none of {NOT_IN_PROJECTS}"
+            )
 
     @contextlib.contextmanager
-    def open(self, folder: Path, name: str, config: Mapping[str, Any]) -> Iterator[Tracker]:
-        """A W&B run named `name` that goes on where an interrupted one stopped."""
-        tracker = Guarded(self._start(folder, name, config))
+    def open(self, folder: Path, labels: Labels, config: Mapping[str, Any]) -> Iterator[Tracker]:
+        """A W&B run that takes the place of an interrupted one: whoever opens it tells it again what is kept."""
+        tracker = Guarded(self._start(folder, labels, config))
         try:
             yield tracker
-        finally:
-            tracker.finish()
+        except BaseException:
+            tracker.finish(exit_code=1)
+            raise
+        tracker.finish()
 
-    def _start(self, folder: Path, name: str, config: Mapping[str, Any]) -> Any:
+    def _start(self, folder: Path, labels: Labels, config: Mapping[str, Any]) -> Any:
         os.environ.setdefault("WANDB_SILENT", "true")
         try:
             import wandb
 
-            return wandb.init(
+            settings = {"console": "off", "init_timeout": 30, "finish_timeout": FINISH_SECONDS}
+            known = getattr(wandb.Settings, "model_fields", settings)  # earlier versions lack some
+            run = wandb.init(
                 project=self.project,
                 entity=self.entity,
-                group=self.group,
-                tags=list(self.tags),
+                group=self.group or labels.experiment[:NAME],
+                job_type=labels.profile[:NAME],
+                tags=list(dict.fromkeys([*(word[:TAG] for word in labels.choices), *self.tags])),
                 mode=self.mode,
-                name=name,
-                id=name.replace("/", "-"),
+                name=labels.name,
+                id=identifier(labels.name),
                 resume="allow" if self.mode == "online" else None,
                 reinit="create_new",  # beside those of a stack's other runs
                 dir=str(folder),
                 config=dict(config),
-                settings=wandb.Settings(console="off", init_timeout=30),
+                settings=wandb.Settings(**{key: value for key, value in settings.items() if key in known}),
             )
+            # The best, whichever direction that is, and the last.
+            run.define_metric(labels.metric, summary="min,max,last")
+            drop_superseded(folder, run)
+            return run
         except Exception as error:
             _warn("could not start", error)
             return None
+
+
+def identifier(name: str) -> str:
+    """The W&B id of the run `name`, which ends in a hash that must stay.
+
+    >>> identifier("image_natural/rwf-s0-0f3a")
+    'image_natural-rwf-s0-0f3a'
+    """
+    return re.sub(r"[^\w.+-]", "-", name)[-NAME:]
+
+
+def drop_superseded(folder: Path, run: Any) -> None:
+    """Remove the offline files of earlier attempts at `run`, which is told all that they held and is in `folder`.
+
+    Two of one id would overwrite each other when they are sent.
+    """
+    own = Path(run.dir).resolve()
+    for earlier in (folder / "wandb").glob(f"offline-run-*-{run.id}"):
+        if earlier.resolve() not in own.parents:
+            shutil.rmtree(earlier, ignore_errors=True)
 
 
 class Guarded:
@@ -96,13 +157,14 @@ class Guarded:
     def __init__(self, run: Any) -> None:
         self.run = run
 
-    def record(self, step: int, entries: list[Mapping[str, Any]]) -> None:
-        """Means over the members under each name, and under <name>_std their spread where there are several."""
-        names = [name for name in entries[0] if name not in ("seed", "item", "step")]
-        values = {name: [entry[name] for entry in entries] for name in names}
-        facts = {name: fmean(found) for name, found in values.items()}
-        facts |= {f"{name}_std": pstdev(found) for name, found in values.items() if len(set(found)) > 1}
-        self._call(lambda: self.run.log({"member_step": entries[0]["step"], **facts}, step=step))
+    def record(self, step: int, entries: Sequence[Mapping[str, Any]]) -> None:
+        """What `means` makes of the entries; steps that a server has from before an interruption are left out."""
+
+        def send() -> None:
+            if step >= getattr(self.run, "starting_step", 0):
+                self.run.log({"member_step": entries[0]["step"], **means(entries)}, step=step)
+
+        self._call(send)
 
     def predictions(self, draw: Callable[[], Mapping[str, np.ndarray]]) -> None:
         """Fields and images, and the first of stacks of them, under predictions/."""
@@ -117,24 +179,37 @@ class Guarded:
 
         self._call(send)
 
-    def result(self, row: Mapping[str, Any]) -> None:
-        """Mean metrics and the facts of the row, in the run's summary."""
+    def results(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """The table `items` of all metrics by seed and item; in the summary means and the facts of the rows.
+
+        `headline` is the mean of the run's own metric over seeds and items that did not diverge.
+        """
 
         def send() -> None:
-            for name, values in row["metrics"].items():
-                known = [value for value in values if value is not None]
-                self.run.summary[f"seed_{row['seed']}/{name}"] = fmean(known) if known else None
-            self.run.summary["status"] = row["status"]
-            self.run.summary["seconds"] = row["seconds"]
-            self.run.summary["iterations_per_second"] = row["iterations_per_second"]
+            import wandb
+
+            names, table = list(rows[0]["metrics"]), table_of(rows)
+            self.run.log({"items": wandb.Table(columns=["seed", "item", "status", *names], data=table)})
+            metric = rows[0]["metric"]
+            self.run.summary["headline"] = _mean(v for row in rows for v in row["metrics"][metric])
+            self.run.summary["headline_metric"] = metric
+            for row in rows:
+                for name in names:
+                    self.run.summary[f"seed_{row['seed']}/{name}"] = _mean(row["metrics"][name])
+            diverged = any(row["status"] == "diverged" for row in rows)
+            self.run.summary["status"] = "diverged" if diverged else "finished"
+            self.run.summary["seconds"] = rows[0]["seconds"]
+            rates = [row["iterations_per_second"] for row in rows]
+            self.run.summary["iterations_per_second"] = _mean(rates)
+            self.run.summary["stand_in"] = rows[0]["data"]["stand_in"]
 
         self._call(send)
 
-    def finish(self) -> None:
-        """Close the run."""
-        self._call(lambda: self.run.finish())
+    def finish(self, exit_code: int = 0) -> None:
+        """Close the run; an `exit_code` other than 0 marks it as not finished."""
+        self._call(lambda: self.run.finish(exit_code=exit_code))
 
-    def _call(self, action: Any) -> None:
+    def _call(self, action: Callable[[], None]) -> None:
         if self.run is None:
             return
         try:
@@ -144,21 +219,41 @@ class Guarded:
             _warn("stopped", error)
 
 
-def picture(array: np.ndarray) -> np.ndarray | None:
-    """`array`, or the first of a stack, as an 8-bit image; None for what is too small or not finite.
+def means(entries: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Under each name the mean over the members whose value is finite, and <name>_std their spread if they differ.
 
-    Bytes are taken as they are, colours as being in [0, 1], a scalar field over its own range.
+    `diverged` counts the members that have a value that is not; it is left out where there is none.
+
+    >>> means([{"seed": 0, "step": 5, "loss": 1.0}, {"seed": 1, "step": 5, "loss": None}])
+    {'loss': 1.0, 'diverged': 1}
     """
-    array = np.asarray(array)
-    colour = array.ndim >= 3 and array.shape[-1] == 3
-    while array.ndim > 2 + colour:
-        array = array[0]
-    if array.ndim < 2 or min(array.shape[:2]) < 8 or not np.isfinite(array).all():
-        return None
-    if array.dtype == np.uint8:
-        return array
-    low, high = (0.0, 1.0) if colour else (array.min(), array.max())
-    return (255 * np.clip((array - low) / max(high - low, 1e-12), 0, 1)).astype(np.uint8)
+    names = [name for name in entries[0] if name not in ("seed", "item", "step")]
+    values = np.array([[entry.get(name) for name in names] for entry in entries], np.float64)
+    facts = {}
+    with np.errstate(all="ignore"):  # values near the largest float
+        for name, column in zip(names, values.T, strict=True):
+            finite = column[np.isfinite(column)]
+            facts[name] = float(finite.mean()) if finite.size else float("nan")
+            if finite.size and finite.min() < finite.max():
+                facts[f"{name}_std"] = float(finite.std())
+    lost = int((~np.isfinite(values)).any(axis=1).sum())
+    return facts | ({"diverged": lost} if lost else {})
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """A line per seed and item: seed, item, status, then the metrics; None where the item diverged."""
+    lines = []
+    for row in rows:
+        for n, item in enumerate(row["items"]):
+            metrics = [values[n] for values in row["metrics"].values()]
+            status = "diverged" if row["metrics"][row["metric"]][n] is None else "finished"
+            lines.append([row["seed"], item, status, *metrics])
+    return lines
+
+
+def _mean(values: Any) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _warn(what: str, error: Exception) -> None:

@@ -12,7 +12,7 @@ from experiments.config.compose import ConfigError, configure
 from experiments.files import naming, system_error, write_text
 from experiments.running import pool as workers
 from experiments.running.run import finished_rows, folder_of
-from experiments.training.loop import History
+from experiments.training.history import History
 
 
 def full(*_, **__):

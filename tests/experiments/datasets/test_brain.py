@@ -132,6 +132,46 @@ def test_truncated_volume(folder, volume, keep):
     assert "\n" not in str(error.value)
 
 
+COLOURS = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (COLOURS, "its voxels are colours, not real numbers"),
+        (np.dtype([*COLOURS.descr, ("A", "u1")]), "its voxels are colours, not real numbers"),
+        (np.complex64, "its voxels are complex64, not real numbers"),
+    ],
+)
+def test_a_volume_of_colours_or_complex_numbers_is_refused(folder, kind, message):
+    save_volume(folder / "atlas.nii.gz", np.ones((40, 50, 45), np.uint8).astype(kind))
+    with pytest.raises(ValueError, match=message) as error:
+        brain_slices(1)
+    assert "atlas.nii.gz cannot be used" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "content"),
+    [
+        (70, b"\x0f\x27"),  # a data type that does not exist
+        (70, b"\x00\x00"),  # unknown
+        (70, b"\x01\x00"),  # single bits
+        (40, b"\xff\xff"),  # a number of axes that is not one
+        (42, b"\xff\x7f\xff\x7f\xff\x7f"),  # more voxels than the file holds
+        (108, b"\x00\x00\xc0\x7f"),  # where the voxels begin: not a number
+        (112, b"\x99\x76\x96\x7e"),  # the scale of the values: beyond 32 bits
+    ],
+)
+def test_a_volume_with_a_damaged_header_is_one_line_that_names_it(folder, volume, place, content):
+    save_volume(folder / "atlas.nii", volume)
+    damaged = bytearray((folder / "atlas.nii").read_bytes())
+    damaged[place : place + len(content)] = content
+    (folder / "atlas.nii").write_bytes(bytes(damaged))
+    with pytest.raises(ValueError, match=r"atlas\.nii cannot be used: .") as error:
+        brain_slices(1)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
+
+
 def test_not_a_volume(folder):
     (folder / "atlas.nii.gz").write_bytes(gzip.compress(b"a page that says: not found"))
     with pytest.raises(ValueError, match=r"atlas\.nii\.gz cannot be used"):

@@ -20,7 +20,7 @@ def arrays():
     random = np.random.default_rng(0)
     return {
         "images": random.integers(0, 256, (120, 8, 8, 4), dtype=np.uint8),
-        "poses": random.normal(size=(120, 4, 4)).astype(np.float32),
+        "poses": scene.cameras(100, 7, 13).astype(np.float32),
         "focal": np.array(11.0),
     }
 
@@ -57,7 +57,12 @@ def test_archive_of_floats_is_the_same(folder, arrays, channels):
         ({"images": np.zeros((120, 8, 8, 2), np.uint8)}, "3 or 4"),
         ({"images": np.full((120, 8, 8, 3), 255.0)}, r"not \[0, 1\]"),
         ({"poses": np.zeros((120, 3, 4))}, "array 'poses' has shape"),
-        ({"focal": np.array(np.nan)}, "focal length"),
+        ({"focal": np.array(np.nan)}, "focal length of nan"),
+        ({"focal": np.array(-3.0)}, "focal length of -3"),
+        ({"poses": np.full((120, 4, 4), np.nan)}, "pose of view train-00 is not finite"),
+        ({"poses": np.zeros((120, 4, 4))}, "pose of view train-00 is no rotation"),
+        ({"poses": np.tile(2 * np.eye(4), (120, 1, 1))}, "pose of view train-00 is no rotation"),
+        ({"images": np.full((120, 8, 8, 3), 1.0000001)}, r"spans 1\.0000001 to 1\.0000001, not \[0, 1\]"),
     ],
 )
 def test_archive_that_cannot_be_used(folder, arrays, change, message):
@@ -67,15 +72,19 @@ def test_archive_that_cannot_be_used(folder, arrays, change, message):
     assert "lego_400.npz" in str(error.value)
 
 
+def pose(place):
+    """A camera that looks ahead, `place` to the right."""
+    matrix = np.eye(4)
+    matrix[0, 3] = place
+    return matrix.tolist()
+
+
 def write_folder(path, listed, present=None):
     """An official folder in miniature: `listed` views a part, with the files of `present`."""
     path.mkdir(parents=True)
     for part, count in listed.items():
         (path / part).mkdir()
-        frames = [
-            {"file_path": f"./{part}/r_{i}", "transform_matrix": (np.eye(4) * (i + 1)).tolist()}
-            for i in range(count)
-        ]
+        frames = [{"file_path": f"./{part}/r_{i}", "transform_matrix": pose(i)} for i in range(count)]
         content = {"camera_angle_x": ANGLE, "frames": frames}
         (path / f"transforms_{part}.json").write_text(json.dumps(content))
         for i in (present or {}).get(part, range(count)):
@@ -98,7 +107,7 @@ def test_folder(lego_folder):
     assert views.validation.names == tuple(f"val/r_{i}" for i in range(0, 100, 16))
     assert views.train.names[:2] == ("train/r_0", "train/r_1")
     np.testing.assert_allclose(views.test.images[:, 0, 0, 0] * 255, np.arange(0, 200, 16), rtol=1e-6)
-    np.testing.assert_array_equal(views.test.poses[:, 1, 1], np.arange(0, 200, 16) + 1)
+    np.testing.assert_array_equal(views.test.poses[:, 0, 3], np.arange(0, 200, 16))
     np.testing.assert_allclose(views.focal, 2 / np.tan(0.35))
     half = lego(2)
     np.testing.assert_allclose(half.train.images[0, 0, :, 1] * 255, [0.5, 2.5], rtol=1e-6)
@@ -119,7 +128,7 @@ def test_missing_views_are_named_or_accepted(folder):
     assert len(views.validation.images) == 0 and len(views.test.images) == 13
     assert views.test.names[0] == "test/r_0" and views.test.names[-1] == "test/r_190"
     np.testing.assert_array_equal(views.test.images[:, 0, 0, 0] * 255, [int(n[7:]) for n in views.test.names])
-    np.testing.assert_array_equal(views.test.poses[:, 0, 0], [int(n[7:]) + 1 for n in views.test.names])
+    np.testing.assert_array_equal(views.test.poses[:, 0, 3], [int(n[7:]) for n in views.test.names])
 
 
 def test_empty_folder(folder):
@@ -161,7 +170,116 @@ def test_view_of_another_form(lego_folder, pixels, message):
 @pytest.mark.parametrize("content", ["{", '{"frames": []}', '{"camera_angle_x": 0.7, "frames": [{}]}'])
 def test_broken_listing(lego_folder, content):
     (lego_folder / "transforms_test.json").write_text(content)
-    with pytest.raises(ValueError, match=r"transforms_test\.json cannot be used"):
+    with pytest.raises(ValueError, match=r"transforms_test\.json cannot be used") as error:
+        lego(4)
+    assert "\n" not in str(error.value)
+
+
+def rewrite(folder, change, parts=tuple(PARTS)):
+    """Apply `change` to the content of the listings of `parts`."""
+    for part in parts:
+        path = folder / f"transforms_{part}.json"
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+
+def each_name(change):
+    def rename(content):
+        for frame in content["frames"]:
+            frame["file_path"] = change(frame["file_path"])
+
+    return rename
+
+
+def in_pixels(content):
+    content["fl_x"] = content["fl_y"] = 2 / np.tan(content.pop("camera_angle_x") / 2)
+    content |= {"w": 4, "h": 4, "cx": 2.0, "cy": 2.0, "k1": 0.0, "camera_model": "OPENCV"}
+
+
+def in_each_frame(content):
+    in_pixels(content)
+    shared = {key: content.pop(key) for key in ("fl_x", "fl_y", "w", "h", "cx", "cy")}
+    for frame in content["frames"]:
+        frame |= shared
+
+
+def three_rows(content):
+    for frame in content["frames"]:
+        frame["transform_matrix"] = frame["transform_matrix"][:3]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        each_name(lambda name: f"{name}.png"),
+        each_name(lambda name: name.removeprefix("./").replace("/", "\\")),
+        each_name(lambda name: name.replace("./", ".\\") + ".png"),
+        in_pixels,
+        in_each_frame,
+        three_rows,
+    ],
+)
+def test_a_scene_reads_the_same_however_a_tool_writes_its_listing(lego_folder, change):
+    expected = lego(4)
+    rewrite(lego_folder, change)
+    views = lego(4)
+    np.testing.assert_array_equal(views.test.images, expected.test.images)
+    np.testing.assert_array_equal(views.train.poses, expected.train.poses)
+    assert views.test.names == expected.test.names
+    np.testing.assert_allclose(views.focal, expected.focal, rtol=1e-12)
+
+
+def test_a_listing_with_a_byte_order_mark_and_jpeg_views_is_read(lego_folder):
+    listing = lego_folder / "transforms_val.json"
+    listing.write_bytes(b"\xef\xbb\xbf" + listing.read_bytes())
+    for file in (lego_folder / "val").glob("*.png"):
+        Image.open(file).convert("RGB").save(file.with_suffix(".jpg"))
+        file.unlink()
+    assert lego(4).validation.names == tuple(f"val/r_{i}" for i in range(0, 100, 16))
+
+
+def with_keys(**keys):
+    return lambda content: content.update(keys)
+
+
+def with_pose(matrix):
+    return lambda content: content["frames"][0].update(transform_matrix=np.asarray(matrix).tolist())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_keys(camera_angle_x=float("nan")), "camera_angle_x=nan is not a positive number"),
+        (with_keys(camera_angle_x=0), "camera_angle_x=0 is not a positive number"),
+        (with_keys(camera_angle_x=-0.7), "camera_angle_x=-0.7 is not a positive number"),
+        (with_keys(camera_angle_x=39.6), "must be in radians"),
+        (with_keys(camera_angle_x=None), "cannot be used"),
+        (lambda content: content.pop("camera_angle_x"), "neither camera_angle_x, in radians, nor fl_x and w"),
+        (with_keys(fl_x=1111.0), "fl_x without w"),
+        (with_keys(fl_x=0.0, w=800), "fl_x=0 is not a positive number"),
+        (with_keys(fl_x=1111.0, w=800, fl_y=900.0), "pixels are not square"),
+        (with_keys(fl_x=1111.0, w=800, h=800, cx=300.0), r"pixel \(300, 400\), not at the centre"),
+        (with_keys(k1=0.03), r"distorted \(k1=0.03\): undistort them first"),
+        (lambda content: content["frames"][3].update(fl_x=3.0, w=4), "focal lengths differ"),
+        (with_keys(frames=None), "cannot be used"),
+        (with_keys(frames=[1, 2]), "cannot be used"),
+        (with_pose(np.full((4, 4), np.nan)), "pose of view r_0 is not finite"),
+        (with_pose(np.zeros((4, 4))), "pose of view r_0 is no rotation"),
+        (with_pose(np.diag([1, 1, -1, 1])), "pose of view r_0 is no rotation"),  # a mirror
+        (with_pose(np.eye(3)), r"\(3, 3\), not \(4, 4\)"),
+    ],
+)
+def test_cameras_that_cannot_be_are_refused(lego_folder, change, message):
+    rewrite(lego_folder, change, parts=["train"])
+    with pytest.raises(ValueError, match=message) as error:
+        lego(4)
+    assert "transforms_train.json" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_parts_from_different_cameras_are_refused(lego_folder):
+    rewrite(lego_folder, with_keys(camera_angle_x=0.5), parts=["test"])
+    with pytest.raises(ValueError, match=r"transforms_test\.json .*not that of the train part"):
         lego(4)
 
 
@@ -184,7 +302,7 @@ def test_folder_and_archive_agree():
     from experiments.datasets.nerf import _listed, _read_view
 
     views = lego(100, real=True)
-    _, frames = _listed(path, "train", False)
+    frames = _listed(path, "train", False).frames
     for index in (0, 57):
         file, pose = frames[index]
         np.testing.assert_allclose(_read_view(file, 100), views.train.images[index], atol=0.51 / 255)

@@ -21,7 +21,7 @@ from experiments.running.cores import Cores
 from experiments.running.plan import estimated_seconds, ordered, parts, plan, requests
 from experiments.running.run import data_source, folder_of, run, run_stack
 from experiments.training.checkpoints import to_host
-from experiments.training.loop import read_history
+from experiments.training.history import read_history
 from experiments.training.step import programs
 
 ROOT = Path(__file__).resolve().parents[3]

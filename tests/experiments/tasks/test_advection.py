@@ -11,7 +11,8 @@ from experiments.config.compose import ConfigError, check_network, configure
 from experiments.running.run import run
 from experiments.tasks.advection import Advection, exact, residual
 from experiments.tasks.strategies import Causal, Curriculum, Regular
-from experiments.training.loop import read_history, train
+from experiments.training.history import read_history
+from experiments.training.loop import train
 from rwf import jets
 
 POINTS = jax.random.uniform(jax.random.key(0), (64, 2), maxval=jnp.array([2 * math.pi, 1.0]))

@@ -12,7 +12,8 @@ from experiments.solvers import cavity
 from experiments.tasks.navier_stokes import LOSSES, NavierStokes, equations, walls
 from experiments.tasks.strategies import Curriculum, PseudoTime, Regular, Stage
 from experiments.tasks.stream_function import StreamFunction
-from experiments.training.loop import read_history, train
+from experiments.training.history import read_history
+from experiments.training.loop import train
 from rwf import jets
 
 POINTS = jax.random.uniform(jax.random.key(0), (64, 2))

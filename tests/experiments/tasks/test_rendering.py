@@ -9,7 +9,8 @@ from experiments.config.compose import ConfigError, configure
 from experiments.tasks import rendering
 from experiments.tasks.rendering import InverseRendering, positions
 from experiments.tasks.volume_rendering import pixel_rays
-from experiments.training.loop import read_history, train
+from experiments.training.history import read_history
+from experiments.training.loop import train
 
 SIZE, VIEWS = 6, 5
 

@@ -13,7 +13,8 @@ from experiments.datasets.meshes import Surface, normalise
 from experiments.task import Source
 from experiments.tasks import shape
 from experiments.tasks.shape import Shape, cell_centres, grid_labels, intersection_over_union
-from experiments.training.loop import read_history, train
+from experiments.training.history import read_history
+from experiments.training.loop import train
 
 RADIUS = 0.5  # of the sphere after normalisation, about the middle of the cube
 

@@ -8,7 +8,8 @@ import pytest
 from experiments.config.compose import configure
 from experiments.datasets.radon import view_angles
 from experiments.tasks.tomography import Tomography
-from experiments.training.loop import read_history, train
+from experiments.training.history import read_history
+from experiments.training.loop import train
 
 DENSITY, AXES, CENTRE = 0.8, (0.3, 0.12), (0.1, -0.07)  # of an ellipse about the middle of the unit square
 

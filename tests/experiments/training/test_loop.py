@@ -14,7 +14,8 @@ from experiments.config.compose import ConfigError, configure
 from experiments.running.run import identity, run
 from experiments.task import Data
 from experiments.training import members, outcomes
-from experiments.training.loop import Trainer, _next_call, read_history, train
+from experiments.training.history import read_history
+from experiments.training.loop import Trainer, _next_call, train
 from experiments.training.outcomes import Outcome
 from experiments.training.step import FACTORS, NETWORK
 

@@ -1,0 +1,67 @@
+"""What an offline W&B file holds, read without a server: records of protocol buffers in the log format of LevelDB."""
+
+import json
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+BLOCK = 1 << 15
+HEADER = 7  # of the file, and of each chunk of a record
+
+
+class Logged(NamedTuple):
+    """A run as it would be sent: settings, history by step, last values of the summary, exit code."""
+
+    run: object
+    history: dict[int, dict]
+    summary: dict
+    exit_code: int | None
+
+
+def records(path: Path):
+    """The records of a `.wandb` file, in order; a cut-off end is passed over."""
+    from wandb.proto import wandb_internal_pb2 as messages
+
+    content, position, parts = path.read_bytes(), HEADER, []
+    while position + HEADER <= len(content):
+        if BLOCK - position % BLOCK < HEADER:  # too little room in the block for a chunk
+            position += BLOCK - position % BLOCK
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, position)
+        parts.append(content[position + HEADER : position + HEADER + length])
+        position += HEADER + length
+        if kind in (1, 4):  # a whole record, or the last chunk of one
+            message = messages.Record()
+            message.ParseFromString(b"".join(parts))
+            parts = []
+            yield message
+
+
+def read_offline(path: Path) -> Logged:
+    """What the `.wandb` file `path` says of its run."""
+    run, history, summary, exit_code = None, {}, {}, None
+    for record in records(path):
+        kind = record.WhichOneof("record_type")
+        if kind == "run":
+            run = record.run
+        elif kind == "history":
+            step = record.history.step.num
+            row = history.setdefault(step, {})
+            row |= {_name(item): json.loads(item.value_json) for item in record.history.item}
+        elif kind == "summary":
+            summary |= {_name(item): json.loads(item.value_json) for item in record.summary.update}
+        elif kind == "exit":
+            exit_code = record.exit.exit_code
+    return Logged(run, history, summary, exit_code)
+
+
+def _name(item) -> str:
+    return item.key or ".".join(item.nested_key)
+
+
+@pytest.fixture
+def logged():
+    """`logged(path)`: what the `.wandb` file `path` says of its run."""
+    return read_offline
