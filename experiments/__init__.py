@@ -1,0 +1,12 @@
+"""The suite: its commands, each `python -m experiments.NAME`, and what they are made of.
+
+Whichever module is imported first, this process can from then on print any character: one that a terminal's encoding
+lacks, such as the mu of a table in Latin-1, is shown as `?`.
+"""
+
+import io
+import sys
+
+for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, io.TextIOWrapper):  # not what a test or a notebook puts in its place
+        stream.reconfigure(errors="replace")

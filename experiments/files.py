@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +18,14 @@ import numpy as np
 from filelock import FileLock
 
 Arrays = Mapping[str, np.ndarray]
+UNWRITABLE = (
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EEXIST,
+)  # the last: a file, no folder
+LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 def write_atomically(path: Path, write: Callable) -> None:
@@ -59,9 +69,8 @@ def system_error(error: OSError) -> str:
         errno.ENOSPC: "make room and repeat the command, which goes on from there",
         errno.EDQUOT: "make room and repeat the command, which goes on from there",
         errno.EFBIG: "raise the limit and repeat the command, which goes on from there",
-        errno.EROFS: "choose folders that can be written (runs=, --results, RWF_CACHE)",
-        errno.EACCES: "choose folders that can be written (runs=, --results, RWF_CACHE)",
-        errno.ENOTDIR: "choose folders that can be written (runs=, --results, RWF_CACHE)",
+        **dict.fromkeys(UNWRITABLE, "choose folders that can be written (runs=, --results, RWF_CACHE)"),
+        **dict.fromkeys(LOCKLESS, "choose folders on a file system with locks (runs=, --results, RWF_CACHE)"),
     }
     parts = (error.filename, error.strerror or str(error), remedies.get(error.errno))
     return ": ".join(str(part) for part in parts if part)
@@ -141,10 +150,51 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], str]:
     return arrays, checksum
 
 
+@contextlib.contextmanager
+def locked(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Hold the lock file `path`, in a folder that is made where it is absent; negative `timeout`: however long.
+
+    Raises Timeout where another process holds it for longer, and OSError, naming `path`, where the file system
+    cannot be written or has no locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    with naming(path):
+        lock.acquire(timeout=timeout)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@functools.cache
+def warn(text: str) -> None:
+    """Print a warning of one line to standard error, each text once in a process."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
 def cache_folder() -> Path:
     """Where generated and downloaded data is kept: `RWF_CACHE`, or data/cache beside the code."""
     default = Path(__file__).resolve().parent.parent / "data" / "cache"
-    return Path(os.environ.get("RWF_CACHE", default))
+    return Path(os.environ.get("RWF_CACHE") or default).expanduser()
+
+
+def cache(*names: str) -> Path | None:
+    """The folder of that name in the cache, made where it is absent; None, after a warning, if it cannot be written.
+
+    Without it everything works, and makes anew what it would have kept.
+    """
+    folder = cache_folder().joinpath(*names)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        reason = error.strerror or error
+        warn(f"nothing is kept in {cache_folder()} (RWF_CACHE): {reason}; what it would hold is made anew")
+        return None
 
 
 def cached_arrays(
@@ -158,8 +208,12 @@ def cached_arrays(
     """
     key = choices_checksum(choices)[:16]
     path = cache_folder() / f"{name}-{key}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    if (folder := cache()) is None:
+        with contextlib.suppress(OSError, ValueError):  # a cache of others, to be read only
+            return load_arrays(path)
+        arrays = {key: np.asarray(value) for key, value in build().items()}
+        return arrays, arrays_checksum(arrays)
+    with locked(folder / f"{path.stem}.lock"):
         if path.exists():
             try:
                 return load_arrays(path)

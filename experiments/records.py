@@ -19,9 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from experiments.files import finite, write_text
+from experiments.files import finite, locked, write_text
 
 STATUSES = ("finished", "diverged")
 OPTIONAL = ("each", "collapsed")  # of a row: what older ones do not have
@@ -248,7 +246,7 @@ def add_rows(results: Path, rows: Iterable[Row]) -> list[Path]:
         by_file[Path(results) / row.profile / "rows" / f"{row.experiment}.jsonl"].append(row)
     for path, new in by_file.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock")):
+        with locked(path.with_name(f".{path.name}.lock")):
             kept = {(row.id, row.seed): row for row in (read_rows(path) if path.exists() else [])}
             kept.update({(row.id, row.seed): row for row in new})
             write_text(path, "".join(row_line(row) for row in kept.values()))

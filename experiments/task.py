@@ -26,6 +26,10 @@ class Source:
     checksum: str
     stand_in: str | None = None
 
+    def __str__(self) -> str:
+        """The name, and what it stands in for, for the person who starts a run."""
+        return f"{self.name}, a stand-in for {self.stand_in}" if self.stand_in else self.name
+
 
 @dataclass(frozen=True)
 class Data:

@@ -62,6 +62,7 @@ def train_one(words: Words) -> int:
     from experiments.training.progress import Bar
 
     config = configure(words)
+    print(f"data: {data_source(config)}", flush=True)
     label = f"{config.experiment} {config.parameterization_name} seed {config.root.seed}"
     listener = Watched(Bar(label, config.task.metric))
     try:

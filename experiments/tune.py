@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from experiments.command import Failure, exit_code, positive
 from experiments.config.compose import ConfigError, Configuration, configure
 from experiments.config.protocols import protocol_of
-from experiments.files import choices_checksum
+from experiments.files import choices_checksum, locked
 from experiments.records import Row
 from experiments.reporting.metrics import METRICS
 from experiments.running.engine import Ended, carry_out
@@ -35,6 +35,8 @@ WORDS, RUN, ERROR = "words", "run", "error"  # user attributes of a trial
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns 0 when the study has its trials and none of them failed."""
     options = _parser().parse_args(arguments)
+    from experiments.running.run import data_source
+
     try:
         import optuna
     except ImportError:
@@ -49,10 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def search(options: argparse.Namespace) -> int:
     """Check everything, then run trials until the study has them; return the exit code."""
+    from experiments.running.run import data_source
+
     (words,) = expand(options.overrides, several=False)
     space = load_space(options.space)
     check_space(words, space)
     config = configure(words)
+    print(f"data: {data_source(config)}", flush=True)
     direction = options.direction or _direction(config.task.metric)
     walltime.heed_signals()
     if options.time_limit:
@@ -140,7 +145,7 @@ def _take(study: Any, path: Path, space: Any, trials: int, seed: int) -> tuple[A
     """
     import optuna
 
-    with FileLock(path.with_name(f".{path.stem}.lock")):
+    with locked(path.with_name(f".{path.stem}.lock")):
         for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
             if _is_abandoned(path, trial.number):
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)

@@ -14,7 +14,7 @@ from pathlib import Path
 from experiments.datasets.download import DownloadError, fetch
 from experiments.datasets.local import download_folder, find
 from experiments.datasets.registry import Entry, read_registry
-from experiments.files import file_checksum
+from experiments.files import file_checksum, system_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +68,9 @@ def transfer(entry: Entry, verb: str) -> bool:
         print(f"{entry.name}: {verb} {fetch(entry, download_folder())}")
     except DownloadError as error:
         print(error, file=sys.stderr)
+        return False
+    except OSError as error:
+        print(f"{entry.name}: {system_error(error)}", file=sys.stderr)
         return False
     return True
 

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from experiments.files import cache_folder, choices_checksum, write_text
+from experiments.files import cache, cache_folder, choices_checksum, write_text
 
 LIMIT = 2000  # compositions kept, a few kB each
 BESIDE = {"paper", "study", "search"}  # folders whose files do not enter a run's configuration
@@ -37,9 +37,10 @@ def kept(folders: Sequence[Path], words: Sequence[str], compose: Callable[[Seque
         value = compose(words)
     text = json.dumps(value)
     if json.loads(text) == value:
-        with contextlib.suppress(OSError):  # a cache that cannot be written is done without
-            write_text(path, text)
-            _forget_oldest(path.parent)
+        with contextlib.suppress(OSError):  # where there is no room for it, it is composed again
+            if cache("configs") is not None:
+                write_text(path, text)
+                _forget_oldest(path.parent)
     return value
 
 

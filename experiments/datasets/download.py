@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pooch
 import requests
-from filelock import FileLock
 from tqdm import tqdm
 
 from experiments.datasets.registry import Entry
-from experiments.files import file_checksum, write_atomically
+from experiments.files import file_checksum, locked, write_atomically
 
 TIMEOUT = 30.0  # seconds without an answer or a byte
 ATTEMPTS = 5
@@ -34,8 +33,7 @@ def fetch(entry: Entry, folder: Path, *, attempts: int = ATTEMPTS, timeout: floa
     if entry.manual:
         raise DownloadError(f"{entry.name} has no address: {entry.instructions.strip()}")
     target = folder / entry.path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(f".{target.name}.lock")):
+    with locked(target.with_name(f".{target.name}.lock")):
         if target.exists() and file_checksum(target) == entry.sha256:
             return target
         if entry.member is None:

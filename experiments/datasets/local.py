@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from experiments.files import cache_folder
+from experiments.files import cache_folder, warn
 
 LONGEST = 300  # characters of what a library says of a file
 EMBEDDED = Path(__file__).resolve().parent.parent.parent / "data" / "embedded"
@@ -53,14 +53,31 @@ def locate(*candidates: str, real: bool | None) -> Path | None:
     """The path of a download, or None where the stand-in is to be used.
 
     `real` is True to insist on the download, False to use the stand-in whatever is there, and None to
-    take the download where there is one. Raises FileNotFoundError where it is insisted on and absent.
+    take the download where there is one; a warning says where RWF_DATA is set and does not hold it. Raises
+    FileNotFoundError where it is insisted on and absent.
     """
     if real is False:
         return None
     path = find(*candidates)
     if path is None and real:
         raise FileNotFoundError(missing(*candidates))
+    if path is None and os.environ.get("RWF_DATA"):
+        warn(f"{nothing_found(data_folders()[0], candidates)}: a stand-in is used")
     return path
+
+
+def nothing_found(folder: Path, candidates: Sequence[str]) -> str:
+    """That `folder`, which RWF_DATA names, holds none of `candidates`, and which folder above or below it does."""
+    text = f"RWF_DATA={folder} holds no {' or '.join(candidates)}"
+    try:
+        near = [
+            *folder.absolute().parents[:2],
+            *sorted(child for child in folder.iterdir() if child.is_dir()),
+        ]
+        right = next((f for f in near if any((f / name).exists() for name in candidates)), None)
+    except OSError:  # a folder that cannot be listed
+        right = None
+    return f"{text}, but RWF_DATA={right} would" if right else text
 
 
 def missing(*candidates: str) -> str:
@@ -124,9 +141,10 @@ def unit_range(path: Path, name: str, array: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"{path} cannot be used: array {name!r} is {array.dtype}, neither uint8 nor floating point"
         )
-    low, high = float(array.min()), float(array.max())
+    low, high = array.min(), array.max()
     if not (low >= 0.0 and high <= 1.0):
-        raise ValueError(f"{path} cannot be used: array {name!r} spans {low!r} to {high!r}, not [0, 1]")
+        extremes = " to ".join(str(value).removesuffix(".0") for value in (low, high))  # every digit counts
+        raise ValueError(f"{path} cannot be used: array {name!r} spans {extremes}, not [0, 1]")
     return array.astype(np.float32)
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import trimesh
-from filelock import FileLock
 
 from experiments.datasets.local import locate, reading
 from experiments.datasets.surfaces import RESOLUTION, SURFACES, triangulate
-from experiments.files import arrays_checksum, cache_folder, write_atomically
+from experiments.files import arrays_checksum, cache, locked, write_atomically
 from experiments.task import Source
 
 FORMATS = ("ply", "obj", "stl")
@@ -114,14 +114,21 @@ def _surface(mesh: trimesh.Trimesh, name: str, stand_in: str | None) -> Surface:
 
 def _generated(name: str) -> trimesh.Trimesh:
     """The stand-in for `name`, kept as a PLY file in the cache and read like any other mesh."""
-    path = cache_folder() / "meshes" / f"{SURFACES[name].__name__}-{RESOLUTION}-v1.ply"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    file = f"{SURFACES[name].__name__}-{RESOLUTION}-v1.ply"
+    if (folder := cache("meshes")) is None:
+        with tempfile.TemporaryDirectory() as once:
+            return _written(name, Path(once) / file)
+    path = folder / file
+    with locked(path.with_suffix(".lock")):
         if path.exists():
             try:
                 return read_mesh(path)
             except ValueError:
                 path.unlink()
-        content = trimesh.Trimesh(*triangulate(name), process=False).export(file_type="ply")
-        write_atomically(path, lambda file: file.write(content))
-        return read_mesh(path)
+        return _written(name, path)
+
+
+def _written(name: str, path: Path) -> trimesh.Trimesh:
+    content = trimesh.Trimesh(*triangulate(name), process=False).export(file_type="ply")
+    write_atomically(path, lambda file: file.write(content))
+    return read_mesh(path)

@@ -30,6 +30,7 @@ class Planned:
     folder: Path
     steps: int  # of one member
     rows: tuple[Row, ...] | None
+    source: Source
     stack: str | None = None  # runs of the same are trained as one program; None: alone
 
 
@@ -76,16 +77,17 @@ def _shares(config: Configuration) -> list[Words]:
 
 
 def _planned(words: Words, config: Configuration) -> Planned:
-    rows = runs.finished_rows(config)
+    rows, source = runs.finished_rows(config), runs.data_source(config)
     names = (config.experiment, config.parameterization_name, config.embedding_name, config.model_name)
     return Planned(
         label=" ".join((*names, *config.variant, f"seed {config.root.seed}")),
         experiment=config.experiment,
         profile=config.profile,
         words=words,
-        folder=runs.folder_of(config, runs.data_source(config)),
+        folder=runs.folder_of(config, source),
         steps=config.trainer.steps,
         rows=None if rows is None else tuple(rows),
+        source=source,
         stack=stacks.key(config),
     )
 
@@ -144,6 +146,10 @@ def describe(
         todo = [run for run in group if run.rows is None]
         steps = sum(run.steps for run in todo)
         lines.append(f"{name:24}{len(group):6}{len(group) - len(todo):6}{len(todo):8}{steps:14,}")
+    stand_ins = [run for run in planned if run.source.stand_in]
+    for source in dict.fromkeys(run.source for run in stand_ins):
+        names = dict.fromkeys(run.experiment for run in stand_ins if run.source == source)
+        lines.append(f"data of {', '.join(names)}: {source}")
     for reason in dict.fromkeys(run.reason for run in blocked):
         names = dict.fromkeys(run.experiment for run in blocked if run.reason == reason)
         lines.append(f"cannot run: {', '.join(names)}: {reason}")

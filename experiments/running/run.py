@@ -18,17 +18,18 @@ from typing import Any
 import jax
 import numpy as np
 import yaml
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from experiments.config.compose import ConfigError, Configuration, check_network
 from experiments.config.identity import without_off
 from experiments.config.protocols import protocol_of
-from experiments.files import cache_folder, choices_checksum, save_arrays, write_json, write_text
+from experiments.files import cache, choices_checksum, locked, save_arrays, write_json, write_text
 from experiments.records import Row, provenance, read_result
 from experiments.running import stacks as stack
 from experiments.task import Data, Source
 from experiments.training import collapse, members, microbatches, precision
-from experiments.training.loop import Listener, Training, read_history, train_stack
+from experiments.training.history import read_history
+from experiments.training.loop import Listener, Training, train_stack
 from experiments.training.outcomes import Outcome, Trained
 from experiments.training.tracking import Labels, Tracker
 
@@ -173,21 +174,18 @@ def _exclusively(folders: Sequence[Path]) -> Iterator[None]:
     """Hold the locks of run folders; say so when another process has one, then wait."""
     with ExitStack() as held:
         for folder in sorted(folders):  # the same order everywhere, so that no two wait for each other
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / ".lock")
             try:
-                lock.acquire(timeout=0)
+                held.enter_context(locked(folder / ".lock", timeout=0))
             except Timeout:
                 print(f"{folder} is being trained by another process: waiting for it", flush=True)
-                lock.acquire()
-            held.callback(lock.release)
+                held.enter_context(locked(folder / ".lock"))
         yield
 
 
 def use_compilation_cache(enabled: bool) -> None:
     """Keep compiled programs between processes, in the cache folder."""
-    if enabled:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+    if enabled and (folder := cache("xla")) is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

@@ -1,0 +1,148 @@
+"""The cache and the locks: any RWF_CACHE, folders that cannot be written, file systems without locks."""
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import Timeout
+
+from experiments.config.compose import configure
+from experiments.datasets.meshes import surface
+from experiments.files import cache, cache_folder, cached_arrays, locked, save_arrays, system_error
+from experiments.running.run import run, use_compilation_cache
+
+ROOT = Path(__file__).resolve().parents[2]
+SMOKE = ["experiment=regression_1d", "profile=smoke", "tracking=none"]
+
+
+def test_an_empty_cache_variable_is_none_at_all(monkeypatch):
+    monkeypatch.setenv("RWF_CACHE", "")
+    assert cache_folder() == ROOT / "data" / "cache"
+    monkeypatch.delenv("RWF_CACHE")
+    assert cache_folder() == ROOT / "data" / "cache"
+
+
+@pytest.mark.parametrize(("given", "where"), [("~", "."), ("~/x", "x"), ("~/a b/ü", "a b/ü")])
+def test_a_tilde_in_the_cache_variable_is_the_home_folder(monkeypatch, tmp_path, given, where):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RWF_CACHE", given)
+    assert cache_folder() == tmp_path / where and cache("made") == tmp_path / where / "made"
+
+
+def read_only(*_, **__):
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+@pytest.fixture(params=["a file", "below a file", "read-only"])
+def unwritable(request, tmp_path, monkeypatch):
+    """RWF_CACHE as something in which no file can be made."""
+    path = tmp_path / "cache"
+    if request.param == "read-only":  # as root, the permissions of a folder forbid nothing
+        path.mkdir()
+        monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+        monkeypatch.setattr("tempfile.mkstemp", read_only)
+    else:
+        path.write_text("text")
+        path = path / "below" if request.param == "below a file" else path
+    monkeypatch.setenv("RWF_CACHE", str(path))
+    return path
+
+
+def test_what_cannot_be_kept_is_made_and_said_once(unwritable, capsys):
+    for value in (1.0, 2.0):
+        arrays, _ = cached_arrays("name", {"choice": 1}, lambda value=value: {"a": np.array(value)})
+        assert arrays["a"] == value
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: nothing is kept in {unwritable} (RWF_CACHE): ")
+
+
+def test_arrays_have_the_same_checksum_kept_or_not(unwritable, tmp_path, monkeypatch):
+    kept = {"a": np.arange(3.0), "b": np.array(1)}
+    _, checksum = cached_arrays("name", {}, lambda: kept)
+    monkeypatch.undo()
+    monkeypatch.setenv("RWF_CACHE", str(tmp_path / "other"))
+    assert checksum == cached_arrays("name", {}, lambda: kept)[1] == save_arrays(tmp_path / "a.npz", kept)
+
+
+def test_a_read_only_cache_of_others_is_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("RWF_CACHE", str(tmp_path))
+    cached_arrays("name", {}, lambda: {"a": np.array(1.0)})
+    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    assert cached_arrays("name", {}, lambda: {"a": np.array(2.0)})[0]["a"] == 1.0
+
+
+def test_configurations_compose_without_a_cache(unwritable):
+    assert configure([*SMOKE, "seed=7"]).root.seed == 7
+
+
+def test_generated_meshes_and_compiled_programs_do_without_a_cache(unwritable):
+    import jax
+
+    before = jax.config.jax_compilation_cache_dir
+    use_compilation_cache(True)
+    assert jax.config.jax_compilation_cache_dir == before
+    if not hasattr(os, "geteuid") or unwritable.parent.is_dir():
+        return  # a mesh needs a temporary folder, which the mended `mkstemp` refuses
+    assert len(surface("armadillo", real=False).faces) > 1000
+
+
+def test_a_run_trains_where_the_cache_is_a_file(tmp_path):
+    (tmp_path / "cache").write_text("text")
+    command = [sys.executable, "-m", "experiments.train", *SMOKE, f"runs={tmp_path / 'runs'}"]
+    environment = os.environ | {"RWF_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and list((tmp_path / "runs").glob("*/*/result.json"))
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["warning"]
+
+
+def test_a_full_disk_is_no_unwritable_cache(tmp_path, monkeypatch):
+    """There is a remedy, and what took long to make would be lost: the command stops and says so."""
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setenv("RWF_CACHE", str(tmp_path))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        cached_arrays("name", {}, lambda: {"a": np.array(1.0)})
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+@pytest.mark.parametrize("what", ["a lock", "a run", "the cache"])
+def test_a_file_system_without_locks_is_named_with_a_remedy(tmp_path, monkeypatch, number, what):
+    config = configure([*SMOKE, f"runs={tmp_path / 'runs'}"])
+    monkeypatch.setenv("RWF_CACHE", str(tmp_path))
+
+    def lockless(*_):
+        raise OSError(number, os.strerror(number))
+
+    def take():
+        if what == "a lock":
+            with locked(tmp_path / ".lock"):
+                pass
+        elif what == "a run":
+            run(config, lambda news: None)
+        else:
+            cached_arrays("name", {}, lambda: {"a": np.array(1.0)})
+
+    monkeypatch.setattr(fcntl, "flock", lockless)
+    with pytest.raises(OSError) as raised:
+        take()
+    said = system_error(raised.value)
+    assert str(tmp_path) in said and "lock: " in said and "choose folders on a file system with locks" in said
+
+
+def test_a_lock_waits_no_longer_than_asked_and_is_given_back(tmp_path):
+    with (
+        locked(tmp_path / "a" / ".lock"),
+        pytest.raises(Timeout),
+        locked(tmp_path / "a" / ".lock", timeout=0),
+    ):
+        pass
+    with locked(tmp_path / "a" / ".lock", timeout=0):
+        pass
