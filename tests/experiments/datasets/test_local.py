@@ -75,9 +75,9 @@ def test_every_command_that_trains_says_which_data(tmp_path, name):
     module, *words = COMMANDS[name]
     if name == "tune":
         pytest.importorskip("optuna")
-    runs = ["--runs", str(tmp_path)] if name == "reproduce" else [f"runs={tmp_path}"]
+    words[1:1] = ["--runs", str(tmp_path)] if name == "reproduce" else [f"runs={tmp_path}"]
     environment = os.environ | {"RWF_DATA": ""}
-    command = [sys.executable, "-m", module, *words, *runs]
+    command = [sys.executable, "-m", module, *words]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert ": photographs of scikit-image, a stand-in for DIV2K crops" in done.stdout
