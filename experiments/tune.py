@@ -35,8 +35,6 @@ WORDS, RUN, ERROR = "words", "run", "error"  # user attributes of a trial
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns 0 when the study has its trials and none of them failed."""
     options = _parser().parse_args(arguments)
-    from experiments.running.run import data_source
-
     try:
         import optuna
     except ImportError:

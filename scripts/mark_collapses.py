@@ -17,7 +17,7 @@ import yaml
 from experiments.criteria import CRITERIA
 from experiments.records import Row, add_rows, read_result, read_results
 from experiments.training.collapse import losses_of, rise
-from experiments.training.loop import read_history
+from experiments.training.history import read_history
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from experiments.config.compose import ConfigError, Configuration, check_network
 from experiments.records import Cell, Row
 from experiments.running import run as runs
 from experiments.running import stacks
+from experiments.task import Source
 
 Words = tuple[str, ...]
 
