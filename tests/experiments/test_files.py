@@ -86,7 +86,7 @@ def test_generated_meshes_and_compiled_programs_do_without_a_cache(unwritable):
     before = jax.config.jax_compilation_cache_dir
     use_compilation_cache(True)
     assert jax.config.jax_compilation_cache_dir == before
-    if not hasattr(os, "geteuid") or unwritable.parent.is_dir():
+    if unwritable.is_dir():
         return  # a mesh needs a temporary folder, which the mended `mkstemp` refuses
     assert len(surface("armadillo", real=False).faces) > 1000
 
