@@ -21,10 +21,12 @@ from pathlib import Path
 import yaml
 
 from experiments.config import former
-from experiments.config.compose import ConfigError
+from experiments.config.compose import ConfigError, Configuration
 from experiments.config.protocols import protocol_of
 from experiments.files import write_json, write_text
 from experiments.records import Row, read_result, read_rows, row_line
+from experiments.reporting.studies.study import names as study_names
+from experiments.reporting.studies.study import read_study
 from experiments.running.run import identity
 from experiments.task import Source
 
@@ -58,7 +60,10 @@ def migrate_results(results: Path) -> list[str]:
         for row in rows:
             words = former.words_of(row.experiment, row.profile, row.protocol, row.variant)
             try:
-                fresh.append(migrated(row, words))
+                config = former.today(row, words, seeds_of(row))
+                if reason := other_settings(row, config):
+                    raise ValueError(reason)
+                fresh.append(migrated(row, config))
             except (ConfigError, ValueError) as error:
                 fresh.append(row)
                 left.append(f"{path.name}: {row.id}: {error}")
@@ -78,7 +83,7 @@ def migrate_runs(options: argparse.Namespace) -> list[str]:
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         try:
             words = former.words_of_config(config, former.cell_words(rows[0]), rows[0].protocol)
-            fresh = [migrated(row, words) for row in rows]
+            fresh = [migrated(row, former.today(row, words, seeds_of(row))) for row in rows]
         except (ConfigError, ValueError) as error:
             left.append(f"{folder}: {error}")
             continue
@@ -93,11 +98,24 @@ def migrate_runs(options: argparse.Namespace) -> list[str]:
     return left
 
 
-def migrated(row: Row, words: Sequence[str]) -> Row:
-    """`row` with the variant, the protocol's version and the id that its settings have today. Raises ConfigError."""
+def seeds_of(row: Row) -> int:
+    """How many seeds the run of a row trained, as its id says."""
     found = SEEDS.search(row.id)
-    seeds = int(found[2] or 1) if found else 1
-    config = former.today(row, words, seeds)
+    return int(found[2] or 1) if found else 1
+
+
+def other_settings(row: Row, config: Configuration) -> str | None:
+    """Why `config` is not what made the row, as far as a row tells; None where nothing speaks against it."""
+    if row.status == "finished" and row.steps != config.trainer.steps:
+        return f"it took {row.steps} steps, which today are {config.trainer.steps}"
+    studies = [read_study(name).profiles.get(row.profile) for name in study_names()]
+    if row.reduced not in (config.root.reduced, *(own.reduced for own in studies if own)):
+        return f"its profile was {row.reduced!r}, which today is {config.root.reduced!r}"
+    return None
+
+
+def migrated(row: Row, config: Configuration) -> Row:
+    """`row` with the variant, the protocol's version and the id that its settings have today."""
     source = Source(row.data["name"], row.data["checksum"], row.data["stand_in"])
     return dataclasses.replace(
         row, variant=config.variant, protocol=protocol_of(row.experiment), id=identity(config, source)
