@@ -1,16 +1,14 @@
 """A disk that is full or read-only: the file is named, what to do is said, and nothing goes on as if all were well."""
 
-import argparse
 import errno
 import os
 from types import SimpleNamespace
 
 import pytest
 
-from experiments import records, reproduce
 from experiments.config.compose import ConfigError, configure
 from experiments.files import naming, system_error, write_text
-from experiments.running import pool as workers
+from experiments.running.engine import carry_out
 from experiments.running.run import finished_rows, folder_of
 from experiments.training.history import History
 
@@ -41,18 +39,26 @@ def test_a_history_is_whole_when_rewinding_it_fails(tmp_path, monkeypatch):
     assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
 
 
-def test_rows_that_cannot_be_added_are_reported_as_failures(tmp_path, monkeypatch):
-    run = SimpleNamespace(label="one", steps=1, rows=None)
+class Ready:
+    """A launcher whose runs end at once."""
 
-    def work(todo, count, pin, logs, report):
-        report(run, {"event": "done", "rows": []})
+    def check(self):
+        pass
 
-    calls = iter([lambda: [], full])  # what is known at the start is added, the new rows are not
-    monkeypatch.setattr(records, "add_rows", lambda results, rows: next(calls)())
-    monkeypatch.setattr(workers, "work", work)
-    options = argparse.Namespace(results=tmp_path, runs=tmp_path)
-    failed = reproduce.run_all([], [run], 1, options)
-    assert failed["one"].startswith("its rows were not added: No space left on device")
+    def at_a_time(self):
+        return 1
+
+    def carry_out(self, work, logs, report):
+        for part in work:
+            for run in part:
+                report(run, {"event": "done", "rows": []})
+
+
+def test_rows_that_cannot_be_added_are_reported_as_failures(tmp_path):
+    run = SimpleNamespace(label="one", steps=1, rows=None, stack=None)
+    ended = carry_out([run], Ready(), tmp_path, keep=full)
+    assert ended.failed["one"].startswith("its rows were not added: No space left on device")
+    assert ended.exit_code == 1
 
 
 def test_a_damaged_result_is_named_with_its_remedy(tmp_path):

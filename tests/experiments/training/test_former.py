@@ -11,7 +11,7 @@ from experiments.running import run as runs
 from experiments.training import checkpoints
 from experiments.training import loop as trainer
 from experiments.training.checkpoints import Checkpoint, to_host
-from experiments.training.loop import read_history
+from experiments.training.history import read_history
 from experiments.training.step import FACTORS, NETWORK, SAMPLING, programs
 
 WORDS = ("experiment=navier_stokes_pseudo_time", "profile=smoke", "tracking=none")
