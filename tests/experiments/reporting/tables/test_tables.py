@@ -228,7 +228,7 @@ def test_medians_over_test_functions_stand_beside_means_where_runs_state_them(ma
     assert "over the test functions of one trained network" in writers.legend(table)
     found = {
         row["parameterization"]: row
-        for row in csv.DictReader(io.StringIO(writers.csv_text(table)))
+        for row in csv.DictReader(io.StringIO(writers.csv_of(table)))
         if row["label"] == "Darcy"
     }
     assert float(found["plain"]["median"]) == pytest.approx(0.012) and found["rwf"]["median"] == ""
