@@ -187,9 +187,7 @@ def table(study: Study, profile: str, rows: Iterable[Row]) -> tables.Table:
         cell = {**study.cell, **choice.cell, "variant": _variant(choice)}
         paper = study.paper if choice.paper is None else choice.paper
         lines.append(Line(choice.label, cell, study.metric, paper))
-    spec = TableSpec(
-        f"study_{study.name}", study.title, study.question, tuple(lines), columns=tuple(PARAMETERIZATIONS)
-    )
+    spec = TableSpec(f"study_{study.name}", study.title, study.question, tuple(lines), columns=study.columns)
     return tables.build(spec, found)
 
 

@@ -12,8 +12,8 @@ def test_every_table_and_figure_loads_and_its_cells_are_distinct():
         target = load_target(name)
         assert target.name == name and target.title and target.caption
         assert len(set(target.cells)) == len(target.cells)
-    assert len(load_target("table_1").cells) == 4 * 12
-    assert load_target("table_6").cells[4] == Cell("image_natural", "plain", "positional", "mlp")
+    assert len(load_target("table_1").cells) == 5 * 12  # the control too
+    assert load_target("table_6").cells[5] == Cell("image_natural", "plain", "positional", "mlp")
 
 
 def test_unknown_names_are_refused():
@@ -25,7 +25,7 @@ def test_unknown_names_are_refused():
 
 def test_a_table_is_rendered_from_run_folders_and_further_rows(tmp_path, make_runs, make_row):
     target = load_target("table_6")
-    folders = make_runs(tmp_path / "runs", target.cells[8:])  # the line of Gaussian features
+    folders = make_runs(tmp_path / "runs", target.cells[10:])  # the line of Gaussian features
     (tmp_path / "unfinished").mkdir()
     paths = target.render([*folders, tmp_path / "unfinished"], tmp_path / "out")
     assert [path.name for path in paths] == ["table_6.md", "table_6.csv", "table_6.tex"]
