@@ -12,7 +12,7 @@ REPRODUCE := $(RUN) -m experiments.reproduce $(OPTIONS)
 TABLE1 := table_1 $(foreach n,3 4 5 7 8 10 11 13 14 15 19 20 21,figure_$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce-table1 reproduce plan-table1 report data test test-all lint format benchmark readme docs faults setup clean
+.PHONY: help reproduce-table1 reproduce plan-table1 report data test test-all lint format benchmark publish readme docs faults setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,11 @@ format: $(VENV)/ready ## format the code
 
 benchmark: $(VENV)/ready ## training steps per second of the four parameterizations
 	$(RUN) -m scripts.benchmark $(ARGS)
+
+publish: $(VENV)/ready ## put finished runs into results/: make publish RUNS="runs/darcy/*"; without RUNS, render results/ anew
+	$(RUN) -m scripts.publish $(RUNS) $(ARGS)
+	$(RUN) -m scripts.update_readme
+	$(RUN) -m scripts.update_docs
 
 readme: $(VENV)/ready ## put Table 1, as results/ has it, into the README
 	$(RUN) -m scripts.update_readme

@@ -125,10 +125,11 @@ def choices_checksum(choices: Mapping) -> str:
     return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()
 
 
-def save_arrays(path: Path, arrays: Arrays) -> str:
+def save_arrays(path: Path, arrays: Arrays, compressed: bool = False) -> str:
     """Write `arrays` to `path` as npz, atomically, their checksum inside; return that checksum."""
     checksum = arrays_checksum(arrays)
-    write_atomically(path, lambda file: np.savez(file, **arrays, __checksum__=np.array(checksum)))
+    save = np.savez_compressed if compressed else np.savez
+    write_atomically(path, lambda file: save(file, **arrays, __checksum__=np.array(checksum)))
     return checksum
 
 

@@ -34,7 +34,7 @@ class Curves:
 
 def learning_curves(experiment: str, runs: Iterable[Run]) -> list[Curves]:
     """Loss and test metric during training for each configuration of `experiment` that has a history."""
-    runs = [run for run in runs if run.row.experiment == experiment and run.history]
+    runs = [run for run in runs if run.row.experiment == experiment and run.curves]
     places = dict.fromkeys((run.row.embedding, run.row.model) for run in runs if not run.row.variant)
     found = []
     for embedding, model in places:
