@@ -35,7 +35,7 @@ figure-%: $(VENV)/ready ## one figure, such as figure-9
 study-%: $(VENV)/ready ## one choice the paper leaves open, such as study-depth (docs/reproduction.md lists them)
 	$(REPRODUCE) study_$(subst -,_,$*)
 
-report: $(VENV)/ready ## all results as HTML pages, in report/
+report: $(VENV)/ready ## your results and the published ones as HTML pages, in report/
 	$(RUN) -m experiments.report $(ARGS)
 
 data: $(VENV)/ready ## download the real data, or say where to get what cannot be downloaded
@@ -81,6 +81,6 @@ $(VENV)/ready: pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
 	@touch $@
 
-clean: ## remove caches and the virtual environment; runs and results stay
+clean: ## remove caches and the virtual environment; runs, output and results stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

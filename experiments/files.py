@@ -69,8 +69,8 @@ def system_error(error: OSError) -> str:
         errno.ENOSPC: "make room and repeat the command, which goes on from there",
         errno.EDQUOT: "make room and repeat the command, which goes on from there",
         errno.EFBIG: "raise the limit and repeat the command, which goes on from there",
-        **dict.fromkeys(UNWRITABLE, "choose folders that can be written (runs=, --results, RWF_CACHE)"),
-        **dict.fromkeys(LOCKLESS, "choose folders on a file system with locks (runs=, --results, RWF_CACHE)"),
+        **dict.fromkeys(UNWRITABLE, "choose folders that can be written (runs=, --output, RWF_CACHE)"),
+        **dict.fromkeys(LOCKLESS, "choose folders on a file system with locks (runs=, --output, RWF_CACHE)"),
     }
     parts = (error.filename, error.strerror or str(error), remedies.get(error.errno))
     return ": ".join(str(part) for part in parts if part)

@@ -99,11 +99,30 @@ class Records:
     own: Sequence[Run] = ()
     published: Sequence[Run] = ()
 
+    def of(self, profile: str) -> Records:
+        """Those of one profile."""
+        return Records(
+            *([run for run in runs if run.row.profile == profile] for runs in (self.own, self.published))
+        )
+
+    @property
+    def own_rows(self) -> list[Row]:
+        return [run.row for run in self.own]
+
+    @property
+    def published_rows(self) -> list[Row]:
+        return [run.row for run in self.published]
+
     @property
     def every(self) -> list[Run]:
         """All of them; a published row that is one's own too only once."""
         everything = (*self.published, *self.own)
-        return list({(run.row.id, run.row.seed, run.row.date): run for run in everything}.values())
+        return list({key(run.row): run for run in everything}.values())
+
+
+def key(row: Row) -> tuple[str, str, int, str]:
+    """What tells a row from all others: of one run and seed there may be a published row beside one's own."""
+    return row.experiment, row.id, row.seed, row.date
 
 
 def load_records(runs: Path | None, output: Path | None, results: Path | None) -> Records:

@@ -20,6 +20,8 @@ from experiments.reporting.loading import Drawn, Group, Records, Run, find
 from experiments.reporting.tables import specs
 from experiments.reporting.tables import table as tables
 
+PUBLISHED = "Drawn from the published runs."
+
 
 @dataclass(frozen=True)
 class FigureSpec:
@@ -75,17 +77,23 @@ def _functions(content: dict[str, Any]) -> dict[str, Any]:
     return functions
 
 
-def origin(spec: FigureSpec, records: Records) -> Sequence[Run]:
-    """The runs to draw a figure from: a user's own, or the published ones where these have more of its cells."""
+def own_or_published(spec: FigureSpec, records: Records) -> tuple[Sequence[Run], list[str]]:
+    """The runs to draw a figure from, and a sentence where they are not the user's own.
+
+    They are the published ones where these have more of its cells than the user's own.
+    """
     own, published = spec.covered(records.own), spec.covered(records.published)
-    return records.published if published > own else records.own
+    return (records.published, [PUBLISHED]) if published > own else (records.own, [])
 
 
-def draw(spec: FigureSpec, runs: Iterable[Run]) -> tuple[Figure, str]:
-    """The figure and its caption, from whatever runs there are. Close the figure after use."""
+def draw(spec: FigureSpec, runs: Iterable[Run], origin: Sequence[str] = ()) -> tuple[Figure, str]:
+    """The figure and its caption, from whatever runs there are. Close the figure after use.
+
+    `origin`: sentences on where the runs are from.
+    """
     runs = list(runs)
     groups = {key: find(group, runs) for key, group in spec.groups.items()}
-    remarks = _remarks(groups)
+    remarks = [*origin, *_remarks(groups)]
     with style.look():
         figure = spec.draw(groups)
         if remarks:
@@ -116,9 +124,11 @@ def _remarks(groups: Mapping[str, Drawn]) -> list[str]:
     return sentences
 
 
-def draw_and_save(spec: FigureSpec, runs: Iterable[Run], folder: Path) -> list[Path]:
+def draw_and_save(
+    spec: FigureSpec, runs: Iterable[Run], folder: Path, origin: Sequence[str] = ()
+) -> list[Path]:
     """Write `<name>.png`, `.pdf` and the caption `.md` into `folder`; return their paths."""
-    figure, caption = draw(spec, runs)
+    figure, caption = draw(spec, runs, origin)
     paths = save(figure, spec.name, folder)
     paths.append(Path(folder) / f"{spec.name}.md")
     write_text(paths[-1], f"{caption}\n\n![{spec.title}]({spec.name}.png)\n")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import sweep as command
+from experiments.records import add_rows
 from experiments.reporting.figures import heat_maps
 from experiments.reporting.tables.renderers import markdown, terminal
 from experiments.reporting.tables.sweeps import completed, csv_of, sweep_of
@@ -145,3 +146,19 @@ def test_the_command_prints_and_writes(grid, write_run, tmp_path, capsys):
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".md", ".csv", ".png"}
     assert command.main([*words, "--x", "model.width"]) == 2
     assert "model.width does not vary" in capsys.readouterr().err
+
+
+def test_published_values_stand_beside_ones_own(grid):
+    sweep = sweep_of(grid[:2], "regression_1d", "smoke", published=grid)
+    assert [point.published.mean for point in sweep.points] == [point.summary.mean for point in sweep.points]
+    assert "published" in terminal(sweep).splitlines()[0] and markdown(sweep).startswith("| ")
+    rules = markdown(sweep).splitlines()[1]
+    assert rules.count("|") == markdown(sweep).splitlines()[0].count("|")
+    assert "published" not in terminal(sweep_of(grid, "regression_1d", "smoke"))
+
+
+def test_without_runs_of_ones_own_the_published_are_shown(grid, tmp_path, capsys):
+    add_rows(tmp_path / "results", grid)
+    words = ["regression_1d", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    assert command.main([*words, "--profile", "smoke"]) == 0
+    assert capsys.readouterr().out.startswith("no run of your own: these are the published rows")
