@@ -92,7 +92,7 @@ def recomposed(run: Run) -> str:
     root = yaml.safe_load((run.folder / "config.yaml").read_text(encoding="utf-8"))
     words = [f"profile={row.profile}", *(f"{name}={root[name]}" for name in ("seed", "seeds"))]
     source = Source(row.data["name"], row.data["checksum"], row.stand_in)
-    return identity(configure([*row.cell.overrides, *words]), source)
+    return identity(configure([*row.exact_cell.overrides, *words]), source)
 
 
 if __name__ == "__main__":
