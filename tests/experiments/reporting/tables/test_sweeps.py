@@ -151,10 +151,12 @@ def test_the_command_prints_and_writes(grid, write_run, tmp_path, capsys):
 def test_published_values_stand_beside_ones_own(grid):
     sweep = sweep_of(grid[:2], "regression_1d", "smoke", published=grid)
     assert [point.published.mean for point in sweep.points] == [point.summary.mean for point in sweep.points]
-    assert "published" in terminal(sweep).splitlines()[0] and markdown(sweep).startswith("| ")
-    rules = markdown(sweep).splitlines()[1]
-    assert rules.count("|") == markdown(sweep).splitlines()[0].count("|")
-    assert "published" not in terminal(sweep_of(grid, "regression_1d", "smoke"))
+    lines = markdown(grid_of(sweep)).splitlines()
+    head = next(line for line in lines if "published" in line)
+    assert {line.count("|") for line in lines if line.startswith("|")} == {head.count("|")}
+    (record, *_) = csv.DictReader(io.StringIO(csv_of(sweep)))
+    assert record["published"] == record["mean"] != ""
+    assert "published" not in terminal(grid_of(sweep_of(grid, "regression_1d", "smoke")))
 
 
 def test_without_runs_of_ones_own_the_published_are_shown(grid, tmp_path, capsys):
