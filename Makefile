@@ -12,7 +12,7 @@ REPRODUCE := $(RUN) -m experiments.reproduce $(OPTIONS)
 TABLE1 := table_1 $(foreach n,3 4 5 7 8 10 11 13 14 15 19 20 21,figure_$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce-table1 reproduce plan-table1 report data test test-all lint format benchmark readme docs faults setup clean
+.PHONY: help reproduce-table1 reproduce plan-table1 report data test test-all lint format benchmark publish readme docs faults setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ figure-%: $(VENV)/ready ## one figure, such as figure-9
 study-%: $(VENV)/ready ## one choice the paper leaves open, such as study-depth (docs/reproduction.md lists them)
 	$(REPRODUCE) study_$(subst -,_,$*)
 
-report: $(VENV)/ready ## all results as HTML pages, in report/
+report: $(VENV)/ready ## your results and the published ones as HTML pages, in report/
 	$(RUN) -m experiments.report $(ARGS)
 
 data: $(VENV)/ready ## download the real data, or say where to get what cannot be downloaded
@@ -58,6 +58,11 @@ format: $(VENV)/ready ## format the code
 benchmark: $(VENV)/ready ## training steps per second of the four parameterizations
 	$(RUN) -m scripts.benchmark $(ARGS)
 
+publish: $(VENV)/ready ## put finished runs into results/: make publish RUNS="runs/darcy/*"; without RUNS, render results/ anew
+	$(RUN) -m scripts.publish $(RUNS) $(ARGS)
+	$(RUN) -m scripts.update_readme
+	$(RUN) -m scripts.update_docs
+
 readme: $(VENV)/ready ## put Table 1, as results/ has it, into the README
 	$(RUN) -m scripts.update_readme
 
@@ -76,6 +81,6 @@ $(VENV)/ready: pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
 	@touch $@
 
-clean: ## remove caches and the virtual environment; runs and results stay
+clean: ## remove caches and the virtual environment; runs, output and results stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -98,6 +98,23 @@ def positive(text: str) -> int:
     return number
 
 
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    """The folders that tables and figures are made from, and written to, as options of a command."""
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of your runs (runs)")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("output"),
+        help="folder of your own rows, tables and figures (output)",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        help="folder of what is published, only read (results)",
+    )
+
+
 def npz(text: str) -> Path:
     """A path that ends in .npz in a folder that exists, as an argument type of argparse."""
     path = Path(text)

@@ -69,8 +69,8 @@ def system_error(error: OSError) -> str:
         errno.ENOSPC: "make room and repeat the command, which goes on from there",
         errno.EDQUOT: "make room and repeat the command, which goes on from there",
         errno.EFBIG: "raise the limit and repeat the command, which goes on from there",
-        **dict.fromkeys(UNWRITABLE, "choose folders that can be written (runs=, --results, RWF_CACHE)"),
-        **dict.fromkeys(LOCKLESS, "choose folders on a file system with locks (runs=, --results, RWF_CACHE)"),
+        **dict.fromkeys(UNWRITABLE, "choose folders that can be written (runs=, --output, RWF_CACHE)"),
+        **dict.fromkeys(LOCKLESS, "choose folders on a file system with locks (runs=, --output, RWF_CACHE)"),
     }
     parts = (error.filename, error.strerror or str(error), remedies.get(error.errno))
     return ": ".join(str(part) for part in parts if part)
@@ -125,10 +125,11 @@ def choices_checksum(choices: Mapping) -> str:
     return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()
 
 
-def save_arrays(path: Path, arrays: Arrays) -> str:
+def save_arrays(path: Path, arrays: Arrays, compressed: bool = False) -> str:
     """Write `arrays` to `path` as npz, atomically, their checksum inside; return that checksum."""
     checksum = arrays_checksum(arrays)
-    write_atomically(path, lambda file: np.savez(file, **arrays, __checksum__=np.array(checksum)))
+    save = np.savez_compressed if compressed else np.savez
+    write_atomically(path, lambda file: save(file, **arrays, __checksum__=np.array(checksum)))
     return checksum
 
 

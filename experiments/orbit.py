@@ -1,6 +1,6 @@
 """Fly around a trained scene: a GIF or MP4 of one or several runs of inverse rendering, side by side.
 
-    python -m experiments.orbit runs/nerf_lego/<id> [...] [--frames 48] [--size 200] [--output orbit.gif]
+    python -m experiments.orbit runs/nerf_lego/<id> [...] [--frames 48] [--size 200] [--output output/orbit.gif]
 
 The camera goes once around the vertical axis at the distance and opening angle of the training views.
 MP4 needs the package imageio-ffmpeg.
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--size", type=int, default=200, help="pixels a side of each view")
     parser.add_argument("--elevation", type=float, default=ELEVATION, help="degrees above the horizontal")
-    parser.add_argument("--output", type=Path, default=Path("orbit.gif"), help=".gif or .mp4")
+    parser.add_argument("--output", type=Path, default=Path("output/orbit.gif"), help=".gif or .mp4")
     options = parser.parse_args(arguments)
     labels = [folder.name.split("-")[0] for folder in options.folders]
     try:

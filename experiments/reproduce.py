@@ -12,10 +12,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from experiments.command import Failure, exit_code, positive
+from experiments.command import Failure, add_folders, exit_code, positive
 from experiments.config.compose import group_options
 from experiments.training import walltime
 
@@ -28,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def reproduce(options: argparse.Namespace) -> int:
     """Plan, train what is missing, render; return the exit code."""
-    from experiments.records import add_rows, read_results, read_runs
+    from experiments.records import add_rows
+    from experiments.reporting.loading import load_records
     from experiments.reporting.tables import specs
     from experiments.reporting.targets import load_target
     from experiments.running import plan as planning
@@ -44,7 +44,7 @@ def reproduce(options: argparse.Namespace) -> int:
         named = [name.replace("-", "_") for name in options.targets]
         names = specs.names() if "all" in named else list(dict.fromkeys(named))
         targets = [load_target(name, profile) for name in names]
-        earlier = [*read_results(options.results), *read_runs(options.runs)]
+        records = load_records(options.runs, options.output, options.results)
     except ValueError as error:
         raise Failure(f"error: {error}", 2) from error
     cells = [cell for target in targets for cell in cells_of(target, options.control)]
@@ -54,7 +54,7 @@ def reproduce(options: argparse.Namespace) -> int:
     if blocked and not planned:
         raise Failure(f"error: {blocked[0].reason}", 2)
     todo = [run for run in planned if run.rows is None]
-    times = planning.expected_seconds(todo, earlier)
+    times = planning.expected_seconds(todo, [run.row for run in records.every])
     unknown = dict.fromkeys(run.experiment for run, time in zip(todo, times, strict=True) if time is None)
     launcher = launcher_of(wanted[0]) if wanted else None
     count = launcher.at_a_time() if launcher else 1
@@ -65,11 +65,11 @@ def reproduce(options: argparse.Namespace) -> int:
     )
     if options.dry_run:
         return 0
-    add_rows(options.results, [row for run in planned for row in run.rows or ()])
+    add_rows(options.output, [row for run in planned for row in run.rows or ()])
     order = planning.ordered(todo, times, shortest=walltime.until() is not None)
-    ended = carry_out(order, launcher, options.runs / "logs", lambda rows: add_rows(options.results, rows))
+    ended = carry_out(order, launcher, options.runs / "logs", lambda rows: add_rows(options.output, rows))
     ended.failed |= {" ".join(run.words): run.reason for run in blocked}
-    return finish(targets, planned, ended, options, profile)
+    return finish(targets, planned, ended, options, records.published)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,10 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--time-limit", type=positive, metavar="SECONDS",
         help="stop at checkpoints in time, with exit code 75; the same command goes on",
     )  # fmt: skip
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs")
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of result rows and renderings"
-    )
+    add_folders(parser)
     parser.add_argument("--tracking", choices=group_options("tracking"), default="wandb")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",
                         help="a further setting for every run, such as seeds=5")  # fmt: skip
@@ -134,15 +131,17 @@ def hardware_profile() -> str:
     return "quick" if on_cpu() else "paper"
 
 
-def finish(targets: Sequence, planned: Sequence, ended: Any, options: Any, profile: str) -> int:
-    """Render every target from the planned runs, say what failed or was not reached, return the exit code."""
-    folders = [run.folder for run in planned]
-    folder = options.results / profile
+def finish(targets: Sequence, planned: Sequence, ended: Any, options: Any, published: Sequence) -> int:
+    """Render every target from the planned runs, the published beside them; say what failed; return the exit code."""
+    from experiments.reporting.loading import Records, load_runs
+
+    profile = options.profile or hardware_profile()
+    records = Records(load_runs(run.folder for run in planned), published).of(profile)
     for target in targets:
-        for path in target.render(folders, folder):
+        for path in target.render(records, options.output / profile):
             print(f"wrote {path}")
         if target.text is not None:
-            print(target.text(folders))
+            print(target.text(records))
     for label, reason in ended.failed.items():
         print(f"failed: {label}: {reason}", file=sys.stderr)
     if ended.failed:

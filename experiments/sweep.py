@@ -1,6 +1,6 @@
 """Show a multirun as a table and a heat map: what varied, the mean over seeds, what diverged, what is missing.
 
-python -m experiments.sweep regression_1d --profile smoke --output sweep
+python -m experiments.sweep regression_1d --profile smoke --output output/sweep
 python -m experiments.sweep regression_1d --x parameterization.mean --where parameterization=rwf
 """
 
@@ -25,8 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from experiments.reporting.tables.sweeps import completed, grid, sweep_of
 
     try:
-        rows = [*read_runs(options.runs), *(read_results(options.results) if options.results else ())]
-        sweep = sweep_of(rows, options.experiment, options.profile, options.metric, options.where)
+        own, published = read_runs(options.runs), read_results(options.results)
+        asked = (row for row in own if options.profile in (None, row.profile))
+        if not any(row.experiment == options.experiment for row in asked):
+            own, published = published, []
+            print("no run of your own: these are the published rows")
+        words = (options.experiment, options.profile, options.metric, options.where)
+        sweep = sweep_of(own, *words, published)
         axes = axes_of(sweep, options.x, options.y)
     except (ConfigError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -66,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("experiment", help="the experiment that was swept")
     parser.add_argument("--profile", help="the profile of the runs; needed where there are several")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (runs)")
-    parser.add_argument("--results", type=Path, help="also take rows from this folder of results")
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="folder of what is published (results)"
+    )
     parser.add_argument("--metric", help="default: the experiment's own")
     parser.add_argument("--where", action="append", default=[], metavar="SETTING=VALUE",
                         help="only runs with this setting, such as parameterization=rwf")  # fmt: skip

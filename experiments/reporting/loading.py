@@ -1,4 +1,8 @@
-"""What figures draw: runs with their history and predictions, and the cells a figure asks for."""
+"""What tables and figures are made from: runs with their history and predictions, and the cells a figure asks for.
+
+A user's own runs lie in a folder of runs, and their rows in a folder of output; what the project publishes lies
+in a folder of results, `<profile>/rows/` and, compact, `<profile>/runs/<experiment>/<id>.npz`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from experiments.files import load_arrays
-from experiments.records import Cell, Row, read_result
+from experiments.records import Cell, Row, read_result, read_results
+from experiments.reporting.compact import Curves, path_of, read
 from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.selection import best_source
 
@@ -46,14 +51,94 @@ class Run:
         path = self.folder / name if self.folder else None
         return load_arrays(path)[0] if path is not None and path.exists() else {}
 
+    @cached_property
+    def curves(self) -> Curves:
+        """Of each quantity of the history: steps (T,), and the median over items at each (T,)."""
+        found: dict[str, dict[int, list[float]]] = {}
+        for entry in self.history:
+            for name in entry.keys() - {"seed", "item", "step"}:
+                if entry[name] is not None:
+                    found.setdefault(name, {}).setdefault(entry["step"], []).append(entry[name])
+        return {
+            name: (
+                np.array(sorted(by_step)),
+                np.array([np.median(by_step[step]) for step in sorted(by_step)]),
+            )
+            for name, by_step in sorted(found.items())
+        }
+
     def series(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps, and the median over items of a quantity of the history at each; empty where it has none."""
-        by_step: dict[int, list[float]] = {}
-        for entry in self.history:
-            if entry.get(name) is not None:
-                by_step.setdefault(entry["step"], []).append(entry[name])
-        steps = sorted(by_step)
-        return np.array(steps), np.array([np.median(by_step[step]) for step in steps])
+        return self.curves.get(name, (np.array([]), np.array([])))
+
+
+@dataclass(frozen=True)
+class PublishedRun(Run):
+    """One seed of a run of the results, its curves and what figures draw in the compact `file`, where it has one."""
+
+    file: Path | None = None
+
+    @cached_property
+    def _read(self) -> tuple[Curves, Mapping[str, np.ndarray]]:
+        return read(self.file, self.row.seed) if self.file is not None and self.file.exists() else ({}, {})
+
+    @property
+    def curves(self) -> Curves:
+        return self._read[0]
+
+    @property
+    def predictions(self) -> Mapping[str, np.ndarray]:
+        """Those arrays, and of them those items, that figures draw."""
+        return self._read[1]
+
+
+@dataclass(frozen=True)
+class Records:
+    """A user's own runs, and those that the project publishes."""
+
+    own: Sequence[Run] = ()
+    published: Sequence[Run] = ()
+
+    def of(self, profile: str) -> Records:
+        """Those of one profile."""
+        return Records(
+            *([run for run in runs if run.row.profile == profile] for runs in (self.own, self.published))
+        )
+
+    @property
+    def own_rows(self) -> list[Row]:
+        return [run.row for run in self.own]
+
+    @property
+    def published_rows(self) -> list[Row]:
+        return [run.row for run in self.published]
+
+    @property
+    def every(self) -> list[Run]:
+        """All of them; a published row that is one's own too only once."""
+        everything = (*self.published, *self.own)
+        return list({key(run.row): run for run in everything}.values())
+
+
+def key(row: Row) -> tuple[str, str, int, str]:
+    """What tells a row from all others: of one run and seed there may be a published row beside one's own."""
+    return row.experiment, row.id, row.seed, row.date
+
+
+def load_records(runs: Path | None, output: Path | None, results: Path | None) -> Records:
+    """What is in a folder of runs, one of a user's own rows, and one of published results; None: not asked.
+
+    Of one's own rows, those count alone whose runs are gone.
+    """
+    own = {(run.row.id, run.row.seed): run for run in (load_runs(run_folders(runs)) if runs else ())}
+    for row in read_results(output) if output else ():
+        own.setdefault((row.id, row.seed), Run(row))
+    return Records(list(own.values()), load_published(results) if results else [])
+
+
+def load_published(results: Path) -> list[Run]:
+    """The runs of a results folder, one per seed."""
+    return [PublishedRun(row, file=path_of(results, row)) for row in read_results(results)]
 
 
 def load_runs(folders: Iterable[Path]) -> list[Run]:
@@ -114,6 +199,10 @@ class Drawn:
 
     def of(self, parameterization: str, setting: Mapping[str, float] | None = None) -> Sequence[Run]:
         return self.runs.get(self.group.cell(parameterization, setting), ())
+
+    def pictured(self, parameterization: str) -> Run | None:
+        """The run of the lowest seed that has its prediction; None where none has."""
+        return next((run for run in self.of(parameterization) if "prediction" in run.predictions), None)
 
     @property
     def first(self) -> Run | None:

@@ -37,7 +37,7 @@ def page_of(experiment: str) -> str:
 
 def anchor_of(row: Row) -> str:
     """The anchor of a row on its page."""
-    return "row-" + re.sub(r"[^\w-]+", "-", f"{row.id}-seed-{row.seed}")
+    return "row-" + re.sub(r"[^\w-]+", "-", f"{row.id}-seed-{row.seed}-{row.date}")
 
 
 def group_anchor(row: Row) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from experiments.records import Cell, Row
-from experiments.reporting.figures.drawing import FigureSpec, draw_and_save, figure_spec
-from experiments.reporting.loading import Run, load_runs
+from experiments.records import Cell
+from experiments.reporting.figures.drawing import FigureSpec, draw_and_save, figure_spec, own_or_published
+from experiments.reporting.loading import Records
 from experiments.reporting.studies import study as studies
 from experiments.reporting.studies import writer as studies_writer
 from experiments.reporting.tables import renderers, settings, specs, writers
@@ -20,10 +19,9 @@ from experiments.reporting.tables import table as tables
 class Target:
     """A table, a figure or a study.
 
-    `cells`: what has to run for it; `column(name)`: what for a further column of a table. `render(folders,
-    folder)`: write it into `folder` from the runs in `folders` (those unfinished are shown as pending) and
-    return the paths written. `text(folders)`: the table (of a study: and its conclusion) as plain text; None
-    for a figure. Both take further result rows as `rows`.
+    `cells`: what has to run for it; `column(name)`: what for a further column of a table. `render(records,
+    folder)`: write it into `folder` from these runs (what is not there is shown as pending) and return the paths
+    written. `text(records)`: the table (of a study: and its intervals) as plain text; None for a figure.
     """
 
     name: str
@@ -51,25 +49,25 @@ def load_target(name: str, profile: str = "quick") -> Target:
 
 
 def _table(spec: specs.TableSpec) -> Target:
-    def table(folders: Iterable[Path], rows: Sequence[Row]) -> tables.Table:
-        return tables.build(spec, [*(run.row for run in load_runs(folders)), *rows])
+    def table(records: Records) -> tables.Table:
+        return tables.build(spec, records.own_rows, records.published_rows)
 
-    def render(folders: Iterable[Path], folder: Path, rows: Sequence[Row] = ()) -> list[Path]:
-        return writers.write_all(table(folders, rows), Path(folder))
+    def render(records: Records, folder: Path) -> list[Path]:
+        return writers.write_all(table(records), Path(folder))
 
-    def text(folders: Iterable[Path], rows: Sequence[Row] = ()) -> str:
-        return writers.terminal(table(folders, rows))
+    def text(records: Records) -> str:
+        return writers.terminal(table(records))
 
     cells = tuple(dict.fromkeys(spec.cells))
     return Target(spec.name, spec.title, spec.caption, cells, render, text, spec.column)
 
 
 def _settings(name: str) -> Target:
-    def render(folders: Iterable[Path], folder: Path, rows: Sequence[Row] = ()) -> list[Path]:
+    def render(records: Records, folder: Path) -> list[Path]:
         table = settings.read(name)
         return renderers.write_all(settings.grid(table), settings.csv_of(table), Path(folder))
 
-    def text(folders: Iterable[Path], rows: Sequence[Row] = ()) -> str:
+    def text(records: Records) -> str:
         return renderers.terminal(settings.grid(settings.read(name)))
 
     described = specs.read(name)
@@ -77,11 +75,9 @@ def _settings(name: str) -> Target:
 
 
 def _figure(spec: FigureSpec) -> Target:
-    def render(folders: Iterable[Path], folder: Path, rows: Sequence[Row] = ()) -> list[Path]:
-        runs: list[Any] = load_runs(folders)
-        known = {(run.row.id, run.row.seed) for run in runs}
-        runs += [Run(row) for row in rows if (row.id, row.seed) not in known]
-        return draw_and_save(spec, runs, Path(folder))
+    def render(records: Records, folder: Path) -> list[Path]:
+        runs, origin = own_or_published(spec, records)
+        return draw_and_save(spec, runs, Path(folder), origin)
 
     return Target(spec.name, spec.title, spec.caption, spec.cells, render, None)
 
@@ -90,13 +86,13 @@ def _study(study: studies.Study, profile: str) -> Target:
     if study.only not in (None, profile):
         raise ValueError(f"study_{study.name} is made for profile={study.only}, not {profile}")
 
-    def table(folders: Iterable[Path], rows: Sequence[Row]) -> tables.Table:
-        return studies.table(study, profile, [*(run.row for run in load_runs(folders)), *rows])
+    def table(records: Records) -> tables.Table:
+        return studies.table(study, profile, records.own_rows, records.published_rows)
 
-    def render(folders: Iterable[Path], folder: Path, rows: Sequence[Row] = ()) -> list[Path]:
-        return studies_writer.write_all(study, table(folders, rows), Path(folder))
+    def render(records: Records, folder: Path) -> list[Path]:
+        return studies_writer.write_all(study, table(records), Path(folder))
 
-    def text(folders: Iterable[Path], rows: Sequence[Row] = ()) -> str:
-        return studies_writer.terminal(study, table(folders, rows))
+    def text(records: Records) -> str:
+        return studies_writer.terminal(study, table(records))
 
     return Target(f"study_{study.name}", study.title, study.question, study.cells(profile), render, text)

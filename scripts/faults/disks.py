@@ -55,14 +55,14 @@ def full_disk(folder: Path, quick: bool) -> str:
         place = Place(folder / "rendered", {"RWF_CACHE": str(alone.cache)})
         filler = fill(disk, 4096)
         words = ("figure_2", "--profile", "smoke", "--tracking", "none", "--runs", str(place.runs))
-        start = ("experiments.reproduce", *words, "--results", str(disk / "results"))
+        start = ("experiments.reproduce", *words, "--output", str(disk / "output"))
         ended = wait(place.start(*start))
         expect(ended.code == 1 and "Traceback" not in ended.errors, ended.errors[-800:])
         expect("No space left on device" in ended.errors, ended.errors[-800:])
         expect(not left_over(disk), "half-written files were left")
         filler.unlink()
         good(place.start(*start))
-        expect(len(lasting(disk / "results")) == 4, "rows are missing")
+        expect(len(lasting(disk / "output")) == 4, "rows are missing")
     return (
         f"a tmpfs with room for none to {max(shares):.0%} of a run's files, one with none for the cache, one with none "
         f"for results: each time one line, such as “{shown(lines[0], folder)}”, no half-written file, and "
@@ -108,7 +108,7 @@ def read_only(folder: Path, quick: bool) -> str:
             "choose folders that can be written"
         )
         words = ("figure_2", "--profile", "smoke", "--tracking", "none", "--runs", str(disk / "runs"))
-        ended = wait(place.start("experiments.reproduce", *words, "--results", str(place.results)))
+        ended = wait(place.start("experiments.reproduce", *words, "--output", str(place.output)))
         ended.refused("choose folders that can be written")
-        expect(not place.results.exists(), "results were written")
+        expect(not place.output.exists(), "results were written")
     return f"one line from train and from reproduce: “{shown(line, folder)}”"

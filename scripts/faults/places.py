@@ -78,8 +78,8 @@ class Place:
         return self.folder / "runs"
 
     @property
-    def results(self) -> Path:
-        return self.folder / "results"
+    def output(self) -> Path:
+        return self.folder / "output"
 
     @property
     def cache(self) -> Path:
@@ -106,7 +106,7 @@ class Place:
     def reproduce(self, *words: str, **more: str) -> subprocess.Popen:
         """`experiments.reproduce` at the smoke profile."""
         options = ["--profile", "smoke", "--tracking", "none"]
-        options += ["--runs", str(self.runs), "--results", str(self.results)]
+        options += ["--runs", str(self.runs), "--output", str(self.output)]
         return self.start("experiments.reproduce", *words, *options, **more)
 
 
@@ -180,14 +180,14 @@ def histories(runs: Path) -> dict[str, list[dict[str, Any]]]:
 
 def same_results(first: Place, second: Place, targets: Sequence[str]) -> int:
     """The number of rows, where both places hold the same rows, histories and tables. Raises Broken."""
-    ours, theirs = lasting(first.results), lasting(second.results)
+    ours, theirs = lasting(first.output), lasting(second.output)
     expect(len(ours) == len(theirs), f"{len(theirs)} rows instead of {len(ours)}")
     for left, right in zip(ours, theirs, strict=True):
         changed = [key for key in left if left[key] != right[key]]
         expect(not changed, f"{left['id']} differs in {', '.join(changed)}")
     expect(histories(first.runs) == histories(second.runs), "the histories differ")
     for target in targets:
-        texts = [place.results / "smoke" / f"{target}.md" for place in (first, second)]
+        texts = [place.output / "smoke" / f"{target}.md" for place in (first, second)]
         expect(texts[0].read_bytes() == texts[1].read_bytes(), f"{target}.md differs")
     return len(ours)
 

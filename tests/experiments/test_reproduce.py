@@ -43,7 +43,16 @@ def options(runs: Path) -> list[str]:
 def arguments(folder: Path, *words: str) -> list[str]:
     """The words of a command that keeps all its files in `folder`."""
     fixed = ["--profile", "smoke", "--tracking", "none"]
-    return [*words, *fixed, "--runs", str(folder / "runs"), "--results", str(folder / "results")]
+    return [
+        *words,
+        *fixed,
+        "--runs",
+        str(folder / "runs"),
+        "--output",
+        str(folder / "output"),
+        "--results",
+        str(folder / "published"),
+    ]
 
 
 def reproduce(folder: Path, *words: str) -> subprocess.CompletedProcess:
@@ -62,9 +71,9 @@ def test_a_table_is_trained_and_rendered(table):
     folder, done = table
     assert done.returncode == 0, done.stderr
     assert "estimated time: unknown" in done.stdout and "[15/15]" in done.stdout
-    markdown = (folder / "results" / "smoke" / "table_6.md").read_text()
+    markdown = (folder / "output" / "smoke" / "table_6.md").read_text()
     assert "pending" not in markdown and "reduced" in markdown and "27.35" in markdown
-    rows = read_results(folder / "results")
+    rows = read_results(folder / "output")
     assert {(row.parameterization, row.embedding) for row in rows} == {
         (name, embedding) for name in (*NAMES, "plain_lr") for embedding in ("none", "positional", "gaussian")
     }
@@ -76,7 +85,7 @@ def test_a_second_command_repeats_nothing_and_draws_from_what_is_there(table, ca
     assert "image_natural               15    15       0" in capsys.readouterr().out
     assert main(arguments(folder, "table_6", "figure_7")) == 0
     assert "[1/" not in capsys.readouterr().out
-    assert (folder / "results" / "smoke" / "figure_7.png").stat().st_size > 10_000
+    assert (folder / "output" / "smoke" / "figure_7.png").stat().st_size > 10_000
 
 
 def test_the_estimate_is_learnt_from_earlier_rows(table, tmp_path):
@@ -110,7 +119,7 @@ def test_the_control_is_planned_unless_it_is_not_wanted(tmp_path, capsys):
 def test_all_is_every_table_and_figure_and_only_settings_tables_need_no_runs(tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr("experiments.running.plan.plan", lambda wanted: (asked.extend(wanted) or [], []))
-    words = ["all", "--dry-run", "--profile", "quick", "--runs", str(tmp_path), "--results", str(tmp_path)]
+    words = ["all", "--dry-run", "--profile", "quick", "--runs", str(tmp_path), "--output", str(tmp_path)]
     assert main(words) == 0
     printed = capsys.readouterr().out
     names = [*(f"table_{n}" for n in range(1, 13)), *(f"figure_{n}" for n in range(1, 22))]
@@ -121,10 +130,10 @@ def test_all_is_every_table_and_figure_and_only_settings_tables_need_no_runs(tmp
 
 
 def test_settings_are_rendered_without_runs(tmp_path, capsys):
-    words = ["table_4", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    words = ["table_4", "--runs", str(tmp_path / "runs"), "--output", str(tmp_path / "output")]
     assert main([*words, "--profile", "smoke"]) == 0
     assert "Navier-Stokes  0.5   0.1" in capsys.readouterr().out
-    assert (tmp_path / "results" / "smoke" / "table_4.md").exists()
+    assert (tmp_path / "output" / "smoke" / "table_4.md").exists()
 
 
 def test_an_unknown_target_is_one_line(tmp_path, capsys):
@@ -187,7 +196,7 @@ def test_a_failing_cell_and_a_dying_worker_do_not_stop_the_others(tmp_path):
 @pytest.mark.slow
 def test_an_interrupted_reproduction_goes_on(tmp_path):
     words = ["table_6", "--profile", "smoke", "--tracking", "none"]
-    words += ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    words += ["--runs", str(tmp_path / "runs"), "--output", str(tmp_path / "output")]
     script = (  # a process started in the background may be deaf to interrupts
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
         f"from experiments.reproduce import main; sys.exit(main({words!r}))"
@@ -203,4 +212,4 @@ def test_an_interrupted_reproduction_goes_on(tmp_path):
     assert 3 <= finished < 15
     done = reproduce(tmp_path, "table_6")
     assert done.returncode == 0 and f"[{15 - finished}/{15 - finished}]" in done.stdout
-    assert "pending" not in (tmp_path / "results" / "smoke" / "table_6.md").read_text()
+    assert "pending" not in (tmp_path / "output" / "smoke" / "table_6.md").read_text()

@@ -48,9 +48,9 @@ def test_anything_but_one_line_is_not_a_refusal(code, errors, says):
 def results(folder, row, history):
     """The place of one finished run and its table."""
     place = Place(folder)
-    (place.results / "smoke" / "rows").mkdir(parents=True)
-    (place.results / "smoke" / "rows" / "darcy.jsonl").write_text(json.dumps(row) + "\n")
-    (place.results / "smoke" / "table_12.md").write_text("the table")
+    (place.output / "smoke" / "rows").mkdir(parents=True)
+    (place.output / "smoke" / "rows" / "darcy.jsonl").write_text(json.dumps(row) + "\n")
+    (place.output / "smoke" / "table_12.md").write_text("the table")
     (place.runs / "darcy" / "one").mkdir(parents=True)
     (place.runs / "darcy" / "one" / "history.jsonl").write_text(json.dumps(history) + "\n")
     return place
@@ -70,7 +70,7 @@ def test_results_are_compared_but_for_dates_and_times(tmp_path):
     first = results(tmp_path / "first", ROW, {"step": 1, "loss": 0.5, "seconds": 1.0})
     later = {**ROW, "date": "2027-01-01T00:00:00+00:00", "seconds": 2.0, "iterations_per_second": 10.0}
     second = results(tmp_path / "second", later, {"step": 1, "loss": 0.5, "seconds": 2.0})
-    assert lasting(first.results) == lasting(second.results)
+    assert lasting(first.output) == lasting(second.output)
     assert same_results(first, second, ["table_12"]) == 1
     history = {"step": 1, "loss": 0.5}
     other = {**ROW, "metrics": {"relative_l2": [0.5000001]}}
@@ -79,7 +79,7 @@ def test_results_are_compared_but_for_dates_and_times(tmp_path):
     ):
         with pytest.raises(Broken, match=says):
             same_results(first, results(tmp_path / str(number), row, entry), ["table_12"])
-    (second.results / "smoke" / "table_12.md").write_text("another table")
+    (second.output / "smoke" / "table_12.md").write_text("another table")
     with pytest.raises(Broken, match=r"table_12\.md differs"):
         same_results(first, second, ["table_12"])
 

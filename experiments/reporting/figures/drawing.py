@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from experiments.files import write_atomically, write_text
+from experiments.files import Arrays, write_atomically, write_text
 from experiments.records import Cell
 from experiments.reporting.figures import style
-from experiments.reporting.loading import Drawn, Group, Run, find
+from experiments.reporting.loading import Drawn, Group, Records, Run, find
 from experiments.reporting.tables import specs
 from experiments.reporting.tables import table as tables
+
+PUBLISHED = "Drawn from the published runs."
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,21 @@ class FigureSpec:
     caption: str
     groups: Mapping[str, Group]
     draw: Callable[..., Figure]
+    needs: tuple[str, ...] = ()  # what a run must have beside its row: "predictions", "curves"
+    reads: Callable[[Drawn], Iterable[tuple[Run, Arrays]]] = lambda drawn: ()
 
     @property
     def cells(self) -> tuple[Cell, ...]:
         return tuple(dict.fromkeys(cell for group in self.groups.values() for cell in group.cells))
+
+    def covered(self, runs: Iterable[Run]) -> int:
+        """How many of the cells have a run with all that the figure needs of it."""
+        cells, found = set(self.cells), set()
+        for run in runs:
+            cell = run.row.cell
+            if cell in cells - found and all(getattr(run, need) for need in self.needs):
+                found.add(cell)
+        return len(found)
 
 
 def figure_spec(name: str) -> FigureSpec:
@@ -43,7 +56,7 @@ def figure_spec(name: str) -> FigureSpec:
         groups = {key: _group(value) for key, value in content.pop("cells", {}).items()}
         for group in groups.values():
             _ = group.cells
-        return FigureSpec(name=name, groups=groups, draw=_function(content.pop("draw")), **content)
+        return FigureSpec(name=name, groups=groups, **_functions(content.pop("draw")), **content)
     except (TypeError, KeyError, ValueError, ImportError, AttributeError) as error:
         raise ValueError(f"{name}.yaml: {error}") from error
 
@@ -53,17 +66,34 @@ def _group(content: Mapping[str, Any]) -> Group:
     return Group(**{**content, **lists})
 
 
-def _function(content: dict[str, Any]) -> Callable[..., Figure]:
+def _functions(content: dict[str, Any]) -> dict[str, Any]:
+    """The function that draws, and what its module says of the runs that it needs and of what it reads of them."""
     module, _, function = content.pop("_target_").rpartition(".")
-    found = getattr(importlib.import_module(module), function)
-    return lambda groups: found(groups, **content)
+    found = importlib.import_module(module)
+    draws = getattr(found, function)
+    functions = {"draw": lambda groups: draws(groups, **content), "needs": getattr(found, "NEEDS", ())}
+    if hasattr(found, "reads"):
+        functions["reads"] = lambda drawn: found.reads(drawn, **content)
+    return functions
 
 
-def draw(spec: FigureSpec, runs: Iterable[Run]) -> tuple[Figure, str]:
-    """The figure and its caption, from whatever runs there are. Close the figure after use."""
+def own_or_published(spec: FigureSpec, records: Records) -> tuple[Sequence[Run], list[str]]:
+    """The runs to draw a figure from, and a sentence where they are not the user's own.
+
+    They are the published ones where these have more of its cells than the user's own.
+    """
+    own, published = spec.covered(records.own), spec.covered(records.published)
+    return (records.published, [PUBLISHED]) if published > own else (records.own, [])
+
+
+def draw(spec: FigureSpec, runs: Iterable[Run], origin: Sequence[str] = ()) -> tuple[Figure, str]:
+    """The figure and its caption, from whatever runs there are. Close the figure after use.
+
+    `origin`: sentences on where the runs are from.
+    """
     runs = list(runs)
     groups = {key: find(group, runs) for key, group in spec.groups.items()}
-    remarks = _remarks(groups)
+    remarks = [*origin, *_remarks(groups)]
     with style.look():
         figure = spec.draw(groups)
         if remarks:
@@ -94,9 +124,11 @@ def _remarks(groups: Mapping[str, Drawn]) -> list[str]:
     return sentences
 
 
-def draw_and_save(spec: FigureSpec, runs: Iterable[Run], folder: Path) -> list[Path]:
+def draw_and_save(
+    spec: FigureSpec, runs: Iterable[Run], folder: Path, origin: Sequence[str] = ()
+) -> list[Path]:
     """Write `<name>.png`, `.pdf` and the caption `.md` into `folder`; return their paths."""
-    figure, caption = draw(spec, runs)
+    figure, caption = draw(spec, runs, origin)
     paths = save(figure, spec.name, folder)
     paths.append(Path(folder) / f"{spec.name}.md")
     write_text(paths[-1], f"{caption}\n\n![{spec.title}]({spec.name}.png)\n")

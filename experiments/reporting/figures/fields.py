@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,6 +13,8 @@ from matplotlib.image import AxesImage
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
 from experiments.reporting.metrics import metric_named
+
+NEEDS = ("predictions", "curves")  # of the runs of each cell
 
 
 def comparison(
@@ -32,11 +34,13 @@ def comparison(
     names = drawn.group.parameterizations
     figure, panels = plt.subplots(2, 3, figsize=(style.PAGE, 4.0), layout="constrained")
     runs = {name: drawn.of(name) for name in names}
-    shown = {name: seeds[0] for name, seeds in runs.items() if seeds and "prediction" in seeds[0].predictions}
-    truth = next((run.predictions["truth"][0] for run in shown.values()), None)
-    pictures = [("Truth", None if truth is None else (next(iter(shown.values())), "truth"))]
+    shown = {name: run for name in names if (run := drawn.pictured(name)) is not None}
+    known = next((run for run in shown.values() if "truth" in run.predictions), None)
+    truth = None if known is None else known.predictions["truth"][0]
+    pictures = [("Truth", None if known is None else (known, "truth"))]
     pictures += [
-        (style.LABELS[name], (shown[name], "prediction") if name in shown else None) for name in names
+        (style.LABELS[name], (shown[name], "prediction") if name in shown and known else None)
+        for name in names
     ]
     last = None
     for panel, (title, source) in zip(panels.flat, pictures, strict=False):
@@ -50,6 +54,14 @@ def comparison(
         figure.colorbar(last, ax=panels[0, 2], label=quantity, extend="both", shrink=0.9)
     _errors(panels.flat[-1], runs, metric)
     return figure
+
+
+def reads(drawn: Drawn, axes: Sequence[str], **_) -> Iterator[tuple[Run, dict[str, np.ndarray]]]:
+    """What `comparison` draws of each run's predictions, the truth being that of the first."""
+    names = ("truth", "prediction", *axes)
+    for run in filter(None, map(drawn.pictured, drawn.group.parameterizations)):
+        yield run, {name: run.predictions[name] for name in names if name in run.predictions}
+        names = ("prediction", *axes)
 
 
 def _field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
@@ -14,6 +14,9 @@ from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
 from experiments.reporting.metrics import Metric, metric_named
 from experiments.tasks.surface_view import shaded
+
+NEEDS = ("predictions",)  # of the runs of each cell
+SIDE = 256  # pixels of a published picture, at most: a page shows it no larger
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,42 @@ def comparison(
     return figure
 
 
+def reads(
+    drawn: Drawn, items: int = 3, views: bool = False, surfaces: bool = False, **_
+) -> Iterator[tuple[Run, dict[str, np.ndarray]]]:
+    """What `comparison` draws of each run's predictions: a few items, pictures no finer than a page shows them.
+
+    The truth is that of the first run. Of views their PSNR comes along as "view_psnr", (1, views).
+    """
+    first = True
+    for run in filter(None, map(drawn.pictured, drawn.group.parameterizations)):
+        arrays = {name: run.predictions[name] for name in ("truth", "prediction") if name in run.predictions}
+        kept = {name: array[:, :items] if views else array[:items] for name, array in arrays.items()}
+        if not surfaces:
+            kept = {name: _coarse(array, axis=2 if views else 1) for name, array in kept.items()}
+        if not first:
+            kept.pop("truth", None)
+        if views and "truth" in arrays:
+            pairs = zip(arrays["prediction"][0][:items], arrays["truth"][0][:items], strict=True)
+            kept["view_psnr"] = np.array([[np.nan if (p := _psnr(*pair)) is None else p for pair in pairs]])
+        first = False
+        yield run, kept
+
+
+def _coarse(pictures: np.ndarray, axis: int) -> np.ndarray:
+    """Every n-th pixel along `axis` and the next, so that no more than `SIDE` remain."""
+    step = -(-max(pictures.shape[axis : axis + 2]) // SIDE)
+    return pictures[(*[slice(None)] * axis, slice(None, None, step), slice(None, None, step))]
+
+
 def _rows(
     drawn: Drawn, metric: str, items: int, views: bool
 ) -> list[tuple[np.ndarray | None, list[Picture]]]:
     """The truth and the predictions of each row of a group; a single pending row where there are none."""
-    seeds = [drawn.of(name) for name in drawn.group.parameterizations]
-    runs = [run[0] if run and "prediction" in run[0].predictions else None for run in seeds]
-    known = next((run for run in runs if run is not None), None)
-    if known is None:
+    runs = [drawn.pictured(name) for name in drawn.group.parameterizations]
+    truth = next((run.predictions["truth"] for run in runs if run and "truth" in run.predictions), None)
+    if truth is None:
         return [(None, [Picture()] * len(runs))]
-    truth = known.predictions["truth"]
     if views:
         shown = [[_view(run, truth[0][n], n) for run in runs] for n in range(min(items, len(truth[0])))]
         return [(truth[0][n], pictures) for n, pictures in enumerate(shown)]
@@ -84,8 +113,15 @@ def _view(run: Run | None, truth: np.ndarray, n: int) -> Picture:
     if run is None:
         return Picture()
     array = run.predictions["prediction"][0][n]
+    if "view_psnr" not in run.predictions:
+        return Picture(array, _psnr(array, truth))
+    number = float(run.predictions["view_psnr"][0][n])
+    return Picture(array, number if np.isfinite(number) else None)
+
+
+def _psnr(array: np.ndarray, truth: np.ndarray) -> float | None:
     error = np.mean((_unit(array) - _unit(truth)) ** 2)
-    return Picture(array, float(-10 * np.log10(error)) if np.isfinite(error) and error > 0 else None)
+    return float(-10 * np.log10(error)) if np.isfinite(error) and error > 0 else None
 
 
 def _surface(bits: np.ndarray | None) -> np.ndarray | None:

@@ -11,6 +11,8 @@ from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn
 from experiments.reporting.metrics import METRICS
 
+NEEDS = ("curves",)  # of the runs of each cell
+
 
 def convergence(groups: Mapping[str, Drawn], quantity: str = "loss") -> Figure:
     """A panel per group: a quantity of the history over the iterations, median and range over seeds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.reporting.figures import style
-from experiments.reporting.loading import Drawn
+from experiments.reporting.loading import Drawn, Run
+
+NEEDS = ("predictions",)  # of the runs of each cell
 
 
 def predictions(
@@ -28,8 +30,8 @@ def predictions(
     evenly over the coordinate "x". The lowest seed is shown.
     """
     (drawn,) = groups.values()
-    runs = drawn.of(parameterization)
-    arrays = runs[0].predictions if runs else {}
+    run = drawn.pictured(parameterization)
+    arrays = run.predictions if run else {}
     rows = min(functions, len(arrays["truth"][0])) if "truth" in arrays else 1
     size = (style.PAGE, 0.3 + 1.55 * rows)
     figure, panels = plt.subplots(rows, 4, figsize=size, layout="constrained", squeeze=False)
@@ -43,6 +45,19 @@ def predictions(
     for panel, title in zip(panels[0], titles, strict=True):
         panel.set_title(title)
     return figure
+
+
+def reads(
+    drawn: Drawn, axes: Sequence[str], functions: int = 3, parameterization: str = "rwf", **_
+) -> Iterator[tuple[Run, dict[str, np.ndarray]]]:
+    """What `predictions` draws of the one run that it shows."""
+    run = drawn.pictured(parameterization)
+    if run is not None:
+        coordinates = {name: run.predictions[name] for name in (*axes, "sensors") if name in run.predictions}
+        of_functions = {
+            name: run.predictions[name][:, :functions] for name in ("inputs", "truth", "prediction")
+        }
+        yield run, {**coordinates, **of_functions}
 
 
 def _row(

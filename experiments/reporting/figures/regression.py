@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +11,9 @@ from matplotlib.figure import Figure
 
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
+
+NEEDS = ("predictions", "curves")  # of the runs of each cell
+SPECTRUM = "ntk_eigenvalues"
 
 
 def panels(groups: Mapping[str, Drawn]) -> Figure:
@@ -28,7 +31,7 @@ def panels(groups: Mapping[str, Drawn]) -> Figure:
     above = [figure.add_subplot(grid[0, 3 * n : 3 * n + 3]) for n in range(len(names))]
     below = [figure.add_subplot(grid[1, 4 * n : 4 * n + 4]) for n in range(3)]
     for axes, name in zip(above, names, strict=True):
-        _prediction(axes, drawn.of(name), name)
+        _prediction(axes, drawn, name)
         axes.sharey(above[0])
         axes.tick_params(labelleft=axes is above[0])
     runs = {name: drawn.of(name) for name in names}
@@ -41,12 +44,21 @@ def panels(groups: Mapping[str, Drawn]) -> Figure:
     return figure
 
 
-def _prediction(axes: Axes, runs: Sequence[Run], name: str) -> None:
-    title = style.LABELS[name]
-    if not runs or "prediction" not in runs[0].predictions:
+def reads(drawn: Drawn, **_) -> Iterator[tuple[Run, dict[str, np.ndarray]]]:
+    """What `panels` draws of each run's predictions: the curves of the lowest seed, the spectra of all."""
+    for name in drawn.group.parameterizations:
+        shown = drawn.pictured(name)
+        for run in drawn.of(name):
+            names = ("x", "truth", "prediction", SPECTRUM) if run is shown else (SPECTRUM,)
+            yield run, {name: run.predictions[name] for name in names if name in run.predictions}
+
+
+def _prediction(axes: Axes, drawn: Drawn, name: str) -> None:
+    title, runs, shown = style.LABELS[name], drawn.of(name), drawn.pictured(name)
+    if shown is None:
         style.pending(axes, title)
         return
-    arrays = runs[0].predictions
+    arrays = shown.predictions
     x = np.ravel(arrays["x"][0])
     axes.plot(x, np.ravel(arrays["truth"][0]), color="#999999", linewidth=1.6, label="target")
     axes.plot(x, np.ravel(arrays["prediction"][0]), color=style.COLOURS[name], linewidth=0.9, label=title)
@@ -66,9 +78,7 @@ def _curves(axes: Axes, runs: dict[str, Sequence[Run]], quantity: str, label: st
 def _spectrum(axes: Axes, runs: dict[str, Sequence[Run]]) -> None:
     drawn = False
     for name, seeds in runs.items():
-        spectra = [
-            np.ravel(r.predictions["ntk_eigenvalues"][0]) for r in seeds if "ntk_eigenvalues" in r.predictions
-        ]
+        spectra = [np.ravel(run.predictions[SPECTRUM][0]) for run in seeds if SPECTRUM in run.predictions]
         if spectra:
             values = np.maximum(np.array(spectra), 1e-12 * np.max(spectra))
             style.band(axes, np.arange(1, values.shape[1] + 1), values, name)

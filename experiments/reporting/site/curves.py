@@ -32,16 +32,20 @@ class Curves:
     pictures: Sequence[str]
 
 
-def learning_curves(experiment: str, runs: Iterable[Run]) -> list[Curves]:
-    """Loss and test metric during training for each configuration of `experiment` that has a history."""
-    runs = [run for run in runs if run.row.experiment == experiment and run.history]
+def learning_curves(experiment: str, runs: Iterable[Run], origin: str = "") -> list[Curves]:
+    """Loss and test metric during training for each configuration of `experiment` that has a history.
+
+    `origin`, where there is one, is a word for whose runs they are.
+    """
+    runs = [run for run in runs if run.row.experiment == experiment and run.curves]
     places = dict.fromkeys((run.row.embedding, run.row.model) for run in runs if not run.row.variant)
     found = []
     for embedding, model in places:
         drawn = find(Group(experiment, embedding, model), runs)
         used = [run for group in drawn.runs.values() for run in group]
-        title = f"{mapping(embedding)}, {model}, {used[0].row.profile}"
-        name = f"{experiment}-{embedding}-{model}"
+        words = (mapping(embedding), model, used[0].row.profile, origin)
+        title = ", ".join(filter(None, words))
+        name = "-".join(filter(None, (experiment, embedding, model, origin)))
         quantities = dict.fromkeys(("loss", used[0].row.metric))
         pictures = [_picture(drawn, quantity, name) for quantity in quantities if _has(used, quantity)]
         found.append(Curves(title, used, pictures))

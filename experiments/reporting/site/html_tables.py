@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from experiments.records import Row
+from experiments.reporting.loading import key
 from experiments.reporting.provenance import Link, link
 from experiments.reporting.tables.grid import Grid
 from experiments.reporting.tables.table import Table
@@ -22,9 +23,9 @@ class View:
 
 def view(grid: Grid, rows: Iterable[Row] = (), status: str = "complete") -> View:
     """A grid whose numbers lead to those of `rows` that are behind them."""
-    known = {(row.id, row.seed): row for row in rows}
+    known = {key(row): row for row in rows}
     # a study's table relabels the rows it shows
-    return View(grid, status, lambda shown: link([known[row.id, row.seed] for row in shown]))
+    return View(grid, status, lambda shown: link([known[key(row)] for row in shown]))
 
 
 def status(table: Table) -> str:

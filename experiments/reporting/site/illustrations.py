@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.reporting.figures.drawing import FigureSpec, draw, figure_spec, save_picture
-from experiments.reporting.loading import Run
+from experiments.reporting.figures.drawing import (
+    FigureSpec,
+    draw,
+    figure_spec,
+    own_or_published,
+    save_picture,
+)
+from experiments.reporting.loading import Records, Run
 from experiments.reporting.selection import PROFILES
-from experiments.reporting.tables import specs
 
 
 @dataclass(frozen=True)
@@ -24,17 +29,17 @@ class Illustration:
     status: str
 
 
-def illustrate(name: str, runs: Sequence[Run], results: Path, folder: Path) -> Illustration:
+def illustrate(name: str, records: Records, results: Path, folder: Path) -> Illustration:
     """Put the picture of a figure into `folder`.
 
-    It is drawn where the runs have every cell; else a picture kept in `results/<profile>/` is taken; else it
-    is drawn from what there is.
+    It is drawn where a user's own runs, or the published ones, have every cell; else a picture kept in
+    `results/<profile>/` is taken; else it is drawn from what there is.
     """
     spec = figure_spec(name)
-    usable = [run for run in runs if run.folder is not None or _needs_rows_only(name)]
-    have = {run.row.cell for run in usable} & set(spec.cells)
+    runs, origin = own_or_published(spec, records)
+    have = spec.covered(runs)
     kept = next((p for profile in PROFILES if (p := Path(results) / profile / f"{name}.png").exists()), None)
-    if len(have) < len(spec.cells) and kept is not None:
+    if have < len(spec.cells) and kept is not None:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(kept, folder / kept.name)
         caption = kept.with_suffix(".md").read_text(encoding="utf-8").split("\n\n!")[0]
@@ -43,18 +48,13 @@ def illustrate(name: str, runs: Sequence[Run], results: Path, folder: Path) -> I
         number = name.split("_")[1]
         caption = f"**Figure {number}: {spec.title}.** {spec.caption.strip()}"
         return Illustration(name, spec.title, caption, None, "pending")
-    caption = _draw(spec, usable, folder / f"{name}.png")
-    missing = len(spec.cells) - len(have)
+    caption = _draw(spec, runs, origin, folder / f"{name}.png")
+    missing = len(spec.cells) - have
     status = f"{missing} of {len(spec.cells)} cells pending" if missing else "complete"
     return Illustration(name, spec.title, caption, f"{name}.png", status)
 
 
-def _needs_rows_only(name: str) -> bool:
-    """Whether a figure shows metrics alone, which rows have without the files of their runs."""
-    return ".sweeps." in specs.read(name)["draw"]["_target_"]
-
-
-def _draw(spec: FigureSpec, runs: Sequence[Run], path: Path) -> str:
-    figure, caption = draw(spec, runs)
+def _draw(spec: FigureSpec, runs: Sequence[Run], origin: Sequence[str], path: Path) -> str:
+    figure, caption = draw(spec, runs, origin)
     save_picture(figure, path)
     return caption

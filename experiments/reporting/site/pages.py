@@ -19,7 +19,7 @@ from experiments.config.compose import CONFIGS
 from experiments.files import write_atomically, write_text
 from experiments.records import Row
 from experiments.reporting import provenance
-from experiments.reporting.loading import Run
+from experiments.reporting.loading import Records, Run
 from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.site import documents, html_tables
 from experiments.reporting.site.costs import costs
@@ -45,17 +45,17 @@ PAGES = (
 )
 
 
-def write_site(runs: Sequence[Run], results: Path, output: Path) -> Path:
-    """Write the report of `runs` (rows without a folder included) into `output`; return its first page.
+def write_site(records: Records, results: Path, output: Path) -> Path:
+    """Write the report of `records` (rows without files included) into `output`; return its first page.
 
     Pictures kept below `results` stand for figures whose runs are not there.
     """
     output = Path(output)
-    rows = [run.row for run in runs]
+    rows = [run.row for run in records.every]
     write = _writer(output, rows)
-    views = {name: _view(name, rows) for name in specs.names("table")}
+    views = {name: _view(name, records) for name in specs.names("table")}
     figures = [
-        illustrate(name, runs, results, output / "figures")
+        illustrate(name, records, results, output / "figures")
         for name in tqdm(specs.names("figure"), desc="figures", disable=None, leave=False)
     ]
     contents = [(_file(name), *v.grid.heading.split(": ", 1), v.status) for name, v in views.items()]
@@ -65,8 +65,8 @@ def write_site(runs: Sequence[Run], results: Path, output: Path) -> Path:
     write("tables.html", "tables.html", "Tables", tables=others)
     captioned = [(figure, Markup(documents.inline(figure.caption))) for figure in figures]
     write("figures.html", "figures.html", "Figures", figures=captioned)
-    write("studies.html", "studies.html", "Studies", studies=_studies(rows, output / "figures"))
-    write("curves.html", "curves.html", "Learning curves", curves=_curves(runs))
+    write("studies.html", "studies.html", "Studies", studies=_studies(records, output / "figures"))
+    write("curves.html", "curves.html", "Learning curves", curves=_curves(records))
     write("costs.html", "costs.html", "Costs", costs=costs(rows), columns=list(PARAMETERIZATIONS.values()))
     _write_rows(write, rows)
     for path in documents.pictures():
@@ -106,19 +106,20 @@ def _file(name: str) -> str:
     return f"index.html#{name}" if name == "table_1" else f"{name.split('_')[0]}s.html#{name}"
 
 
-def _view(name: str, rows: Sequence[Row]) -> html_tables.View:
+def _view(name: str, records: Records) -> html_tables.View:
     if name in specs.SETTINGS:
         return html_tables.view(settings.grid(settings.read(name)))
-    table = tables.build(specs.table_spec(name), rows)
+    table = tables.build(specs.table_spec(name), records.own_rows, records.published_rows)
+    rows = [run.row for run in records.every]
     return html_tables.view(writers.grid(table), rows, html_tables.status(table))
 
 
-def _studies(rows: Sequence[Row], folder: Path) -> list[dict[str, Any]]:
-    found = []
+def _studies(records: Records, folder: Path) -> list[dict[str, Any]]:
+    found, rows = [], [run.row for run in records.every]
     for study in tqdm(
         [read_study(name) for name in study_names()], desc="studies", disable=None, leave=False
     ):
-        _, table = best_table(study, rows)
+        _, table = best_table(study, records.own_rows, records.published_rows)
         view = html_tables.view(replace(writers.grid(table), below=()), rows, html_tables.status(table))
         file = None if view.status == "pending" else f"study_{study.name}.png"
         if file is not None:
@@ -130,13 +131,13 @@ def _studies(rows: Sequence[Row], folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _curves(runs: Sequence[Run]) -> list[tuple[str, list]]:
-    by_experiment: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        by_experiment[run.row.experiment].append(run)
+def _curves(records: Records) -> list[tuple[str, list]]:
+    """Of each experiment the curves of one's own runs, then those of the published ones."""
+    experiments = sorted({run.row.experiment for run in records.every})
     found = []
-    for experiment in tqdm(sorted(by_experiment), desc="curves", disable=None, leave=False):
-        curves = learning_curves(experiment, by_experiment[experiment])
+    for experiment in tqdm(experiments, desc="curves", disable=None, leave=False):
+        own = learning_curves(experiment, records.own)
+        curves = [*own, *learning_curves(experiment, records.published, "published")]
         if curves:
             found.append((experiment, [(one, _sources(one.runs)) for one in curves]))
     return found

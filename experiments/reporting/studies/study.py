@@ -168,27 +168,43 @@ def _printed(content: Mapping[str, Any] | None) -> dict[str, Printed]:
     return numbers
 
 
-def table(study: Study, profile: str, rows: Iterable[Row]) -> tables.Table:
+def table(study: Study, profile: str, rows: Iterable[Row], published: Iterable[Row] = ()) -> tables.Table:
     """The table of a study: a line for each choice, with the numbers of the rows of one profile.
 
     Rows of another version of the experiment's protocol are left out: their settings differ from defaults that
     are no longer the experiment's, so that they would stand beside a wrong choice.
+
+    With `published`, `rows` are a user's own. As a study compares its lines, all are one's own, the published
+    numbers beside them, or else all are published: whichever has more of its cells.
     """
-    places = study.places(profile)
-    lines, found = [], []
-    for row in rows:
-        for choice, column in places.get(row.exact_cell, ()) if _counts(row, profile) else ():
-            found.append(
-                dataclasses.replace(
-                    row, parameterization=column, variant=_variant(choice), reduced=study.reduced(row)
-                )
-            )
+    lines, own, others = [], *(_placed(study, profile, found) for found in (rows, published))
+    if _cells(others) > _cells(own):
+        own = []
+    elif others:
+        others = [row for row in others if row.variant in {mine.variant for mine in own}]
     for choice in study.choices:
         cell = {**study.cell, **choice.cell, "variant": _variant(choice)}
         paper = study.paper if choice.paper is None else choice.paper
         lines.append(Line(choice.label, cell, study.metric, paper))
     spec = TableSpec(f"study_{study.name}", study.title, study.question, tuple(lines), columns=study.columns)
-    return tables.build(spec, found)
+    return tables.build(spec, own, others)
+
+
+def _placed(study: Study, profile: str, rows: Iterable[Row]) -> list[Row]:
+    """The rows of a profile as those of the study's lines and columns."""
+    places = study.places(profile)
+    return [
+        dataclasses.replace(
+            row, parameterization=column, variant=_variant(choice), reduced=study.reduced(row)
+        )
+        for row in rows
+        if _counts(row, profile)
+        for choice, column in places.get(row.exact_cell, ())
+    ]
+
+
+def _cells(rows: Sequence[Row]) -> int:
+    return len({row.cell for row in rows})
 
 
 def _counts(row: Row, profile: str) -> bool:
@@ -199,13 +215,14 @@ def _variant(choice: Option) -> tuple[str, ...]:
     return (f"choice={choice.label}",)
 
 
-def best_table(study: Study, rows: Sequence[Row]) -> tuple[str, tables.Table]:
+def best_table(study: Study, rows: Sequence[Row], published: Sequence[Row] = ()) -> tuple[str, tables.Table]:
     """The profile, and the table from it, that has most of the study: the paper's, then quick."""
     cells = [{**study.cell, **choice.cell} for choice in study.choices]
     experiments = {cell["experiment"] for cell in cells}
-    own = [row for row in rows if row.experiment in experiments]
-    profiles = [name for name in ("paper", "quick") if any(row.profile == name for row in own)] or ["quick"]
-    built = {profile: table(study, profile, own) for profile in profiles}
+    own, others = ([row for row in found if row.experiment in experiments] for found in (rows, published))
+    there = {row.profile for row in (*own, *others)}
+    profiles = [name for name in ("paper", "quick") if name in there] or ["quick"]
+    built = {profile: table(study, profile, own, others) for profile in profiles}
     best = max(built, key=lambda profile: _present(built[profile]))
     return best, built[best]
 

@@ -30,6 +30,7 @@ class Point:
     rows: Sequence[Row]
     summary: Summary | None = None  # None: no row, or no finite value
     diverged: int = 0  # of its (item, seed)
+    published: Summary | None = None  # what the project publishes for it, where the rows are a user's own
 
     @property
     def note(self) -> str:
@@ -52,6 +53,11 @@ class Sweep:
     metric: str
     names: tuple[str, ...]
     points: tuple[Point, ...]
+
+    @property
+    def beside(self) -> bool:
+        """Whether published values stand beside a user's own."""
+        return any(point.published for point in self.points)
 
     def values(self, name: str) -> list[Setting]:
         """The values that a setting takes, in order, None left out."""
@@ -79,8 +85,9 @@ def sweep_of(
     profile: str | None = None,
     metric: str | None = None,
     where: Sequence[str] = (),
+    published: Iterable[Row] = (),
 ) -> Sweep:
-    """The sweep that `rows` hold of an experiment.
+    """The sweep that `rows` hold of an experiment, with what `published` rows have for its points beside them.
 
     `where`: "setting=value" words that a row must fulfil. Raises ValueError, one line, where no row fits or
     a choice has to be made.
@@ -103,10 +110,13 @@ def sweep_of(
         raise ValueError(f"no metric {metric!r} in {unfit.id}: it has {', '.join(unfit.metrics)}")
     every = list(dict.fromkeys(name for settings in cells.values() for name in settings))
     names = tuple(name for name in every if len({settings[name] for settings in cells.values()}) > 1)
-    points = [
-        _point({name: settings[name] for name in names}, selection.best_source(mine, [cell])[cell], metric)
-        for cell, settings in cells.items()
-    ]
+    others = [row for row in published if row.profile == profile and metric in row.metrics]
+    points = []
+    for cell, settings in cells.items():
+        own = {name: settings[name] for name in names}
+        values = selection.values(selection.best_source(others, [cell]).get(cell, ()), metric)
+        point = _point(own, selection.best_source(mine, [cell])[cell], metric)
+        points.append(replace(point, published=summarise(values) if values else None))
     return Sweep(experiment, profile, metric, names, _sorted(points, names))
 
 
@@ -201,7 +211,8 @@ def heading(metric: str) -> str:
 
 def grid(sweep: Sweep) -> Grid:
     """The sweep as cells, a row for each point; the best mean is bold."""
-    head = (*sweep.names, heading(sweep.metric), "±", "seeds", "seconds", "")
+    beside = ["published"] * sweep.beside
+    head = (*sweep.names, heading(sweep.metric), "±", "seeds", *beside, "seconds", "")
     settings = {sweep.names.index(name) for name in sweep.numeric}
     numbers = frozenset(settings | set(range(len(sweep.names), len(head) - 1)))
     rows = tuple(_row(sweep, point) for point in sweep.points)
@@ -217,6 +228,9 @@ def _row(sweep: Sweep, point: Point) -> tuple[grids.Cell, ...]:
         cells.append(grids.Cell(metric_text(sweep.metric, mean), bold=point is sweep.best))
         cells.append(grids.Cell("" if spread is None else metric_text(sweep.metric, spread)))
         cells.append(grids.Cell(str(point.summary.seeds)))
+    if sweep.beside:
+        published = point.published
+        cells.append(grids.Cell("" if published is None else metric_text(sweep.metric, published.mean)))
     seconds = sum(row.seconds for row in point.rows) / len(point.rows) if point.rows else None
     return *cells, grids.Cell("" if seconds is None else f"{seconds:.1f}"), grids.Cell(point.note)
 
@@ -236,6 +250,7 @@ def _record(sweep: Sweep, point: Point) -> dict[str, object]:
         "mean": summary and summary.mean,
         "spread": summary and summary.spread,
         "seeds": summary and summary.seeds,
+        "published": point.published and point.published.mean,
         "note": point.note,
         "runs": " ".join(dict.fromkeys(row.id for row in point.rows)),
     }

@@ -34,7 +34,8 @@ class Entry:
 
     `ours` is None where there are no rows (pending) or none of them has a finite value (diverged). `collapsed` are
     the (item, seed) that collapsed, which `ours` holds and `survivors` leaves out. `median` is over the test
-    functions within a run, averaged over seeds, where the runs state it.
+    functions within a run, averaged over seeds, where the runs state it. `published` is what the project publishes
+    for it, where `rows` are a user's own.
     """
 
     paper: Printed | None
@@ -46,6 +47,7 @@ class Entry:
     median: float | None = None
     collapsed: Sequence[tuple[str, int]] = ()
     survivors: Summary | None = None
+    published: Summary | None = None
 
 
 @dataclass(frozen=True)
@@ -96,21 +98,66 @@ class Table:
     verdict: bool
     footnotes: Sequence[str] = field(default=())
 
+    @property
+    def beside(self) -> bool:
+        """Whether published values stand beside a user's own."""
+        return any(entry.published for line in self.lines for entry in line.entries.values())
+
     def number(self, mark: Mark) -> int:
         """The number of the footnote that explains a mark, from 1."""
         return self.footnotes.index(_footnote(mark)) + 1
 
 
-def build(spec: TableSpec, rows: Iterable[Row]) -> Table:
-    """The table of a description with the numbers of `rows`; lines without rows are marked pending."""
-    rows = list(rows)
-    lines = _judged([_line(line, selection.choose(rows, line), spec) for line in spec.rows])
+def build(spec: TableSpec, rows: Iterable[Row], published: Iterable[Row] = ()) -> Table:
+    """The table of a description with the numbers of `rows`; lines without rows are marked pending.
+
+    With `published`, `rows` are a user's own: a line without any has the published numbers, marked as such, and
+    in the others those of the same profile stand beside one's own.
+    """
+    rows, published = list(rows), list(published)
+    lines = _judged([_own_or_published(line, rows, published, spec) for line in spec.rows])
     columns = list(dict.fromkeys([*spec.columns, *(name for line in lines for name in line.entries)]))
     footnotes = list(dict.fromkeys(_footnote(mark) for line in lines for mark in line.marks))
     further = [FURTHER] if len(columns) > len(PARAMETERIZATIONS) else []
     control = [CONTROL_CAPTION] if CONTROL in columns else []
     caption = " ".join([spec.caption.strip(), *further, *control])
     return Table(spec.name, spec.title, caption, columns, lines, spec.spread, spec.verdict, footnotes)
+
+
+def _own_or_published(
+    line: Line, rows: Sequence[Row], published: Sequence[Row], spec: TableSpec
+) -> TableLine:
+    own = selection.choose(rows, line)
+    if own.any is None:
+        choice = selection.choose(published, line)
+        built = _line(line, choice, spec)
+        mark = [Mark("published", "by the project; nothing of your own")] if choice.any else []
+        return replace(built, marks=[*mark, *built.marks])
+    built = _line(line, own, spec)
+    same = [row for row in published if row.profile == own.any.profile]
+    alike = [row for row in same if (row.reduced, row.data) == (own.any.reduced, own.any.data)]
+    choice = selection.choose(alike, line)
+    if choice.any is None:
+        choice = selection.choose(same, line)
+    if choice.any is None:
+        return built
+    beside = {name: _entry(line, name, rows).ours for name, rows in choice.rows.items()}
+    nothing = Entry(None, (), None)
+    entries = {
+        name: replace(built.entries.get(name, nothing), published=beside.get(name))
+        for name in dict.fromkeys([*built.entries, *choice.rows])
+    }
+    return replace(built, entries=entries, marks=[*built.marks, _beside_mark(choice, own.any)])
+
+
+def _beside_mark(choice: selection.Choice, own: Row) -> Mark:
+    """Of how many seeds the published values are, and in what they differ from one's own."""
+    seeds = len({row.seed for rows in choice.rows.values() for row in rows})
+    row = choice.any
+    differences = [row.data["name"]] if row.data != own.data else []
+    differences += [row.reduced or "nothing reduced"] if row.reduced != own.reduced else []
+    text = f"published values are of {seeds} seed{'s' * (seeds > 1)}, {row.device_name}"
+    return Mark("beside", "; with ".join([text, *differences]))
 
 
 def _line(line: Line, choice: selection.Choice, spec: TableSpec) -> TableLine:

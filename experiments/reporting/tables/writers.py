@@ -25,6 +25,7 @@ LEGEND_VERDICT = (
 )
 LEGEND_RATIO = " Errors (1 − IoU for IoU) and rates are compared as ratios."
 LEGEND_SPREAD = " ± is the standard deviation over items or, for a single item, within it or over seeds."
+LEGEND_PUBLISHED = " Ours are your own runs; what the project has published for the same profile is below."
 LEGEND_MEDIAN = " The median is over the test functions of one trained network, averaged over seeds."
 KEY = "ours above, the paper's in parentheses below, * best of the four"
 WORDS = {
@@ -93,6 +94,8 @@ def _number(entry: Entry | None, line: TableLine, table: Table) -> Cell:
         spread = entry.paper.spread
         unit = line.metric.decimals
         below.append(f"({entry.paper.value:.{unit}f}" + (")" if spread is None else f" ± {spread:.{unit}f})"))
+    if entry.published is not None:
+        below.append(f"published {_mean(entry.published, line, table)}")
     text = _mean(entry.ours, line, table) if entry.ours else "diverged" if entry.rows else PENDING
     return Cell(text, tuple(below), entry.best, rows=tuple(entry.rows))
 
@@ -148,7 +151,7 @@ def legend(table: Table) -> str:
     ratio = any(line.metric.ratio for line in table.lines)
     median = table.spread and any(e.median is not None for line in table.lines for e in line.entries.values())
     parts = (LEGEND_RATIO * ratio, LEGEND_VERDICT * table.verdict, LEGEND_SPREAD * table.spread)
-    return LEGEND + "".join(parts) + LEGEND_MEDIAN * median
+    return LEGEND + "".join(parts) + LEGEND_MEDIAN * median + LEGEND_PUBLISHED * table.beside
 
 
 def csv_of(table: Table) -> str:
@@ -162,6 +165,7 @@ def csv_of(table: Table) -> str:
             | {
                 "parameterization": name,
                 **_measured(line, name),
+                **_published(line, name, table),
                 **_compared(line, name),
                 **_source(line, name),
             }
@@ -189,6 +193,11 @@ def _measured(line: TableLine, name: str) -> Mapping[str, Any]:
         "ours_without_collapsed": left and left.mean,
         "best": entry.best if name in PARAMETERIZATIONS else None,
     }
+
+
+def _published(line: TableLine, name: str, table: Table) -> Mapping[str, Any]:
+    published = line.entries[name].published
+    return {"published": published and published.mean} if table.beside else {}
 
 
 def _compared(line: TableLine, name: str) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from experiments.records import Cell
 from experiments.reporting.figures import landscape, style
 from experiments.reporting.figures.drawing import draw, figure_spec
 from experiments.reporting.figures.verdicts import FILLS, matrix
-from experiments.reporting.loading import Group, find, load_runs
+from experiments.reporting.loading import Group, Records, find, load_runs
 from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.tables import specs
 from experiments.reporting.tables import table as tables
@@ -71,7 +71,8 @@ def test_with_all_runs_no_panel_is_pending(name, drawn):
 @pytest.mark.parametrize("name", ["figure_1", "figure_14"])
 def test_files(name, tmp_path, make_runs):
     target = load_target(name)
-    paths = target.render(make_runs(tmp_path / "runs", target.cells), tmp_path / "out")
+    records = Records(load_runs(make_runs(tmp_path / "runs", target.cells)))
+    paths = target.render(records, tmp_path / "out")
     assert [path.name for path in paths] == [f"{name}.png", f"{name}.pdf", f"{name}.md"]
     assert paths[0].read_bytes()[1:4] == b"PNG" and paths[1].read_bytes()[:4] == b"%PDF"
     assert target.title in paths[2].read_text() and target.text is None

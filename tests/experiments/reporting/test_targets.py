@@ -3,6 +3,7 @@
 import pytest
 
 from experiments.records import Cell
+from experiments.reporting.loading import Records, Run, load_runs
 from experiments.reporting.tables import specs
 from experiments.reporting.targets import load_target
 
@@ -23,16 +24,17 @@ def test_unknown_names_are_refused():
         load_target("tabel_1")
 
 
-def test_a_table_is_rendered_from_run_folders_and_further_rows(tmp_path, make_runs, make_row):
+def test_a_table_is_rendered_from_run_folders_and_rows_alone(tmp_path, make_runs, make_row):
     target = load_target("table_6")
     folders = make_runs(tmp_path / "runs", target.cells[10:])  # the line of Gaussian features
     (tmp_path / "unfinished").mkdir()
-    paths = target.render([*folders, tmp_path / "unfinished"], tmp_path / "out")
+    records = Records(load_runs([*folders, tmp_path / "unfinished"]))
+    paths = target.render(records, tmp_path / "out")
     assert [path.name for path in paths] == ["table_6.md", "table_6.csv", "table_6.tex"]
     text = paths[0].read_text()
     assert "25.65" in text  # RWF: the mean of 28.95, 24.95 and 23.055, each a mean over two seeds
     further = make_row("rwf", embedding="none", metrics={"psnr": (11.0, 13.0)})
-    text = target.text(folders, rows=[further])
+    text = target.text(Records([*records.own, Run(further)]))
     assert "12.00 ± 1.00" in text and "pending" in text
 
 
@@ -43,5 +45,5 @@ def test_a_figure_of_metrics_alone_is_drawn_from_rows(tmp_path, make_row):
         )
         for variant in ((), ("model.omega_0=10.0",))
     ]
-    caption = load_target("figure_9").render([], tmp_path, rows=rows)[2].read_text()
+    caption = load_target("figure_9").render(Records(list(map(Run, rows))), tmp_path)[2].read_text()
     assert "Pending: 5 of 7 cells (Natural)." in caption

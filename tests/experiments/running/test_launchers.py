@@ -270,10 +270,10 @@ def test_a_table_is_reproduced_on_a_cluster(tmp_path, launcher, request):
         *words,
         "--runs",
         str(tmp_path / "runs"),
-        "--results",
+        "--output",
     ]
     done = subprocess.run(
-        [*command, str(tmp_path / "results")], cwd=ROOT, capture_output=True, text=True, env=environment
+        [*command, str(tmp_path / "output")], cwd=ROOT, capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0 and "27.35" in done.stdout, done.stdout + done.stderr
     assert {row.parameterization for row in read_runs(tmp_path / "runs")} >= {"plain", "aa", "wn", "rwf"}

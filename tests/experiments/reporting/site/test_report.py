@@ -12,7 +12,8 @@ from experiments import report
 from experiments.records import add_rows
 from experiments.reporting import provenance
 from experiments.reporting.figures.drawing import figure_spec
-from experiments.reporting.loading import Run, load_runs
+from experiments.reporting.loading import Records, Run, load_published, load_records, load_runs
+from experiments.reporting.publishing import publish
 from experiments.reporting.site import documents
 from experiments.reporting.site import pages as site
 from experiments.reporting.studies import study as studies
@@ -54,11 +55,12 @@ def pages(tmp_path_factory):
     )
     rows += study_rows(synthetic._make_row)
     everything = [*runs, *map(Run, rows)]
+    records = Records(everything)
     with pytest.MonkeyPatch.context() as patch:
         names = {"": specs.names(), "table": ["table_1", "table_6"], "figure": DRAWN}
         patch.setattr(specs, "names", lambda kind="": names[kind])
         patch.setattr(site, "study_names", lambda: ["rwf_log", "text_std"])
-        site.write_site(everything, folder / "results", folder / "out")
+        site.write_site(records, folder / "results", folder / "out")
     return {path.name: parse(path) for path in (folder / "out").glob("*.html")}, everything, folder / "out"
 
 
@@ -193,22 +195,54 @@ def test_a_row_is_shown_with_all_its_fields(pages):
 def test_a_report_of_nothing_says_that_all_is_pending(tmp_path, monkeypatch, capsys):
     table = settings.read("table_4")
     monkeypatch.setattr(settings, "read", lambda name: table)
-    assert report.main([f"--{name}={tmp_path / name}" for name in ("results", "runs", "output")]) == 0
+    folders = ("results", "runs", "rows", "output")
+    assert report.main([f"--{name}={tmp_path / name}" for name in folders]) == 0
     assert capsys.readouterr().out == f"wrote {tmp_path / 'output' / 'index.html'}\n"
     for page in ("index", "curves", "costs", "rows"):
         assert "ending" in text_of(parse(tmp_path / "output" / f"{page}.html")), page
     assert (tmp_path / "output" / "figures" / "figure_1.png").exists()
 
 
-def test_rows_of_results_and_runs_are_taken_once(tmp_path, make_row, write_run):
+def test_rows_of_runs_output_and_results_are_taken_once(tmp_path, make_row, write_run):
     row = make_row()
     write_run(tmp_path / "runs" / "image_natural" / "a", [row])
-    add_rows(tmp_path / "results", [row, make_row("rwf")])
-    runs = report.gather(tmp_path / "results", tmp_path / "runs")
-    assert [(run.row.parameterization, run.folder is None) for run in runs] == [
-        ("plain", False),
-        ("rwf", True),
-    ]
+    add_rows(tmp_path / "output", [row, make_row("rwf")])
+    add_rows(tmp_path / "results", [row, make_row(date="2026-11-01T00:00:00+00:00"), make_row("aa")])
+    records = load_records(tmp_path / "runs", tmp_path / "output", tmp_path / "results")
+    own = [(run.row.parameterization, run.folder is None) for run in records.own]
+    assert own == [("plain", False), ("rwf", True)]
+    assert len(records.published) == 3 and len(records.every) == 4
+
+
+def test_a_clone_has_published_figures_curves_and_tables(tmp_path, monkeypatch):
+    """No runs of one's own: all is drawn from what is published, and said to be."""
+    from tests.experiments.reporting import conftest as synthetic
+
+    make = synthetic.make_runs.__wrapped__(synthetic._make_row)
+    publish(load_runs(make(tmp_path / "runs", figure_spec("figure_7").cells)), tmp_path / "results")
+    names = {"": specs.names(), "table": ["table_1", "table_6"], "figure": ["figure_7"]}
+    monkeypatch.setattr(specs, "names", lambda kind="": names[kind])
+    monkeypatch.setattr(site, "study_names", lambda: [])
+    site.write_site(load_records(None, None, tmp_path / "results"), tmp_path / "results", tmp_path / "out")
+    trees = {path.name: parse(path) for path in (tmp_path / "out").glob("*.html")}
+    assert "Drawn from the published runs." in text_of(trees["figures.html"])
+    assert "Pending" not in text_of(trees["figures.html"])
+    assert "published: by the project; nothing of your own" in text_of(trees["tables.html"])
+    curves = list(trees["curves.html"].iter("{http://www.w3.org/2000/svg}svg"))
+    assert len(curves) == 2 and "mlp, quick, published" in text_of(trees["curves.html"])
+
+
+def test_ones_own_stands_above_what_is_published(tmp_path, monkeypatch, make_row):
+    monkeypatch.setattr(specs, "names", lambda kind="": {"": [], "table": ["table_1"], "figure": []}[kind])
+    monkeypatch.setattr(site, "study_names", lambda: [])
+    add_rows(tmp_path / "results", [make_row("rwf", seed, metrics={"psnr": (25.0, 26.0)}) for seed in (0, 1)])
+    own = make_row("rwf", metrics={"psnr": (21.0, 22.0)}, date="2026-12-01T00:00:00+00:00")
+    site.write_site(
+        Records([Run(own)], load_published(tmp_path / "results")), tmp_path / "results", tmp_path / "out"
+    )
+    page = parse(tmp_path / "out" / "index.html")
+    (number,) = (a for a in page.iter(f"{HTML}a") if text_of(a) == "21.50")
+    assert "2026-12-01" in number.get("title") and "published 25.50" in text_of(page)
 
 
 def test_markdown_of_docs_stays_within_the_report():

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from experiments.reporting.loading import Records
 from experiments.reporting.tables import renderers, settings, specs
 from experiments.reporting.targets import load_target
 from tests.experiments.reporting.test_paper_numbers import TEXT, needs_paper
@@ -102,8 +103,8 @@ def test_a_reason_for_no_column_is_refused(monkeypatch):
 def test_they_are_targets_without_cells_and_are_written_like_the_others(tables, tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "read", lambda name: tables[name])
     target = load_target("table_2")
-    assert target.cells == () and "Modified DeepONet" in target.text(())
-    paths = target.render((), tmp_path)
+    assert target.cells == () and "Modified DeepONet" in target.text(Records())
+    paths = target.render(Records(), tmp_path)
     assert [path.name for path in paths] == ["table_2.md", "table_2.csv", "table_2.tex"]
     rows = list(csv.DictReader(io.StringIO(paths[1].read_text())))
     assert len(rows) == 13 * 4

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import sweep as command
+from experiments.records import add_rows
 from experiments.reporting.figures import heat_maps
 from experiments.reporting.tables.renderers import markdown, terminal
 from experiments.reporting.tables.sweeps import completed, csv_of, sweep_of
@@ -145,3 +146,21 @@ def test_the_command_prints_and_writes(grid, write_run, tmp_path, capsys):
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".md", ".csv", ".png"}
     assert command.main([*words, "--x", "model.width"]) == 2
     assert "model.width does not vary" in capsys.readouterr().err
+
+
+def test_published_values_stand_beside_ones_own(grid):
+    sweep = sweep_of(grid[:2], "regression_1d", "smoke", published=grid)
+    assert [point.published.mean for point in sweep.points] == [point.summary.mean for point in sweep.points]
+    lines = markdown(grid_of(sweep)).splitlines()
+    head = next(line for line in lines if "published" in line)
+    assert {line.count("|") for line in lines if line.startswith("|")} == {head.count("|")}
+    (record, *_) = csv.DictReader(io.StringIO(csv_of(sweep)))
+    assert record["published"] == record["mean"] != ""
+    assert "published" not in terminal(grid_of(sweep_of(grid, "regression_1d", "smoke")))
+
+
+def test_without_runs_of_ones_own_the_published_are_shown(grid, tmp_path, capsys):
+    add_rows(tmp_path / "results", grid)
+    words = ["regression_1d", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    assert command.main([*words, "--profile", "smoke"]) == 0
+    assert capsys.readouterr().out.startswith("no run of your own: these are the published rows")

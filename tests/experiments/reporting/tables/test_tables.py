@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from experiments.records import add_rows
+from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.tables import renderers, specs, writers
 from experiments.reporting.tables import table as tables
 from scripts import make_table
@@ -347,17 +348,49 @@ def test_latex_is_balanced_and_escaped(table):
 
 def test_command_prints_and_writes(tmp_path, four, capsys):
     add_rows(tmp_path / "results", four(plain=[26.0, 28.0], aa=[26, 28], wn=[25, 27], rwf=[26.5, 28.6]))
-    words = ["table_6", "--results", str(tmp_path / "results"), "--output", str(tmp_path / "out")]
-    assert make_table.main(words) == 0
+    folders = [f"--{name}={tmp_path / name}" for name in ("runs", "output", "results")]
+    assert make_table.main(["table_6", *folders]) == 0
     assert "27.55 ± 1.05*" in capsys.readouterr().out
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "output").iterdir()) == [
         "table_6.csv",
         "table_6.md",
         "table_6.tex",
     ]
-    assert make_table.main([*words[:3], "--profile", "smoke"]) == 0
+    assert make_table.main(["table_6", *folders, "--profile", "smoke"]) == 0
     assert "27.55" not in capsys.readouterr().out  # the rows are of the paper's profile
-    assert make_table.main(["study_depth", *words[1:3]]) == 0
+    assert make_table.main(["study_depth", *folders]) == 0
     assert "pending" in capsys.readouterr().out
     assert make_table.main(["table_22"]) == 1
     assert "nothing named 'table_22'" in capsys.readouterr().err
+
+
+def test_published_values_stand_beside_ones_own_and_where_there_are_none(four, make_row):
+    published = four(plain=[26.0, 28.0], aa=[26, 28], wn=[25, 27], rwf=[26.5, 28.6])
+    published += [replace(row, id=f"{row.id}-none", embedding="none") for row in published]
+    paper = [replace(row, profile="paper", reduced=None, metrics={"psnr": (39.0, 41.0)}) for row in published]
+    own = [make_row(name, items=("0", "1"), metrics={"psnr": (20.0, 22.0)}) for name in ("plain", "rwf")]
+    table = tables.build(specs.table_spec("table_6"), own, [*published, *paper])
+    without, _, gaussian = table.lines
+    ours = [gaussian.entries[name].ours for name in PARAMETERIZATIONS]
+    assert [one and one.mean for one in ours] == [21.0, None, None, 21.0]
+    assert [gaussian.entries[name].published.mean for name in PARAMETERIZATIONS] == [27, 27, 26, 27.55]
+    assert without.entries["rwf"].ours.mean == 40.0  # the best of what is published
+    assert without.entries["rwf"].published is None and without.marks[0].word == "published"
+    assert gaussian.marks[-1].explanation == "published values are of 1 seed, a processor, 1 core"
+    other = [replace(row, reduced="less", data={**row.data, "name": "others"}) for row in published]
+    mark = tables.build(specs.table_spec("table_6"), own, other).lines[GAUSSIAN].marks[-1]
+    assert mark.explanation.endswith("1 core; with others; with less")
+    for text in (writers.terminal(table), writers.markdown(table), renderers.latex(writers.grid(table))):
+        assert len(re.findall(r"published\W+2[67]", text)) == 4
+    (row,) = [
+        row
+        for row in csv.DictReader(io.StringIO(writers.csv_of(table)))
+        if row["published"] and row["parameterization"] == "rwf"
+    ]
+    assert float(row["ours"]) == 21.0 and float(row["published"]) == pytest.approx(27.55)
+
+
+def test_a_published_table_says_nothing_of_publishing(four):
+    rows = four(plain=[26.0, 28.0], aa=[26, 28], wn=[25, 27], rwf=[26.5, 28.6])
+    table = tables.build(specs.table_spec("table_6"), rows)
+    assert "published" not in writers.markdown(table) + writers.terminal(table) + writers.csv_of(table)
