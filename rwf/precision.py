@@ -34,7 +34,10 @@ def _highest(x: Array, kernel: Array) -> Array:
 
 
 def _summed(x: Array, kernel: Array) -> Array:
-    terms = [x[..., axis, None] * kernel[axis] for axis in range(kernel.shape[0])]
+    rows = kernel.reshape(
+        -1, *(1,) * (x.ndim - 1), kernel.shape[-1]
+    )  # explicit axes: promotion may be forbidden
+    terms = [x[..., axis, None] * row for axis, row in enumerate(rows)]
     return sum(terms[1:], terms[0])
 
 
