@@ -29,6 +29,8 @@ from experiments.reporting.studies.study import names as study_names
 from experiments.reporting.studies.study import read_study
 from experiments.running.run import identity
 from experiments.task import Source
+from experiments.training import collapse
+from experiments.training.history import read_history
 
 SEEDS = re.compile(r"-s(\d+)(?:x(\d+))?-[0-9a-f]{10}$")
 
@@ -87,6 +89,10 @@ def migrate_runs(options: argparse.Namespace) -> list[str]:
         except (ConfigError, ValueError) as error:
             left.append(f"{folder}: {error}")
             continue
+        if fresh[0].collapsed is None and (folder / "history.jsonl").exists():
+            lost = collapse.of_history(read_history(folder), config)
+            marks = [tuple(lost.get((row.seed, item), False) for item in row.items) for row in fresh]
+            fresh = [dataclasses.replace(row, collapsed=own) for row, own in zip(fresh, marks, strict=True)]
         if options.without_rates:
             fresh = [dataclasses.replace(row, iterations_per_second=None) for row in fresh]
         target = options.to / fresh[0].experiment / fresh[0].id

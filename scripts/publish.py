@@ -31,13 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.publish", description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (results)")
+    parser.add_argument(
+        "--changed-code", action="store_true",
+        help="take runs of a checkout with changes too; docs/reproduction.md then says what they were",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="check the runs and stop")
     options = parser.parse_args(arguments)
     try:
         if unfinished := [folder for folder in options.runs if not (folder / "result.json").exists()]:
             raise ValueError(f"not a finished run: {', '.join(map(str, unfinished))}")
         runs = load_runs(options.runs)
-        refused = refusals(runs)
+        refused = refusals(runs, options.changed_code)
         for line in refused:
             print(f"refused: {line}", file=sys.stderr)
         if refused or options.dry_run:
@@ -61,23 +65,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def refusals(runs: Iterable[Run]) -> list[str]:
+def refusals(runs: Iterable[Run], changed_code: bool = False) -> list[str]:
     """Why runs may not be published, a line each: what a row does not state, or states of another configuration."""
     found = []
     for run in runs:
-        reason = _refusal(run)
+        reason = _refusal(run, changed_code)
         if reason is not None:
             found.append(f"{run.folder}: {reason}")
     return list(dict.fromkeys(found))
 
 
-def _refusal(run: Run) -> str | None:
+def _refusal(run: Run, changed_code: bool) -> str | None:
     row = run.row
     if row.profile == "smoke":
         return "profile=smoke proves only that things run"
     if row.commit is None:
         return "it states no commit: train in a git checkout"
-    if row.dirty is not False:
+    if row.dirty is not False and not changed_code:
         return f"files differed from commit {row.commit}: commit, then train again"
     try:
         known = recomposed(run)

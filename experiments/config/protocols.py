@@ -17,7 +17,9 @@ def protocol_of(experiment: str) -> int:
     """
     if experiment not in group_options("experiment"):
         return 1
-    version = compose_config([f"experiment={experiment}", "profile=paper"])[0].get("about", {}).get("protocol", 1)
+    version = (
+        compose_config([f"experiment={experiment}", "profile=paper"])[0].get("about", {}).get("protocol", 1)
+    )
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise ConfigError(
             f"experiment={experiment}: `about.protocol`={version!r}: must be an integer, 1 or more"
