@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic.dataclasses import dataclass as validated_dataclass
 
 from experiments.files import load_arrays
 from experiments.records import Cell, Row, read_result
 from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.selection import best_source
+from experiments.validation import FILE
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def run_folders(runs: Path) -> list[Path]:
     return sorted(path.parent for path in Path(runs).glob("*/*/result.json"))
 
 
-@dataclass(frozen=True)
+@validated_dataclass(frozen=True, config=FILE)
 class Group:
     """Cells that a figure draws together: one configuration, several parameterizations, perhaps a sweep.
 
@@ -85,9 +87,12 @@ class Group:
     model: str
     parameterizations: tuple[str, ...] = tuple(PARAMETERIZATIONS)
     variant: tuple[str, ...] = ()
-    sweep: Mapping[str, Sequence[float]] | None = None
-    standard: Mapping[str, float] | None = None
+    sweep: dict[str, tuple[float, ...]] | None = None
+    standard: dict[str, float] | None = None
     label: str = ""
+
+    def __post_init__(self) -> None:
+        _ = self.cells  # whose variants must be key=value
 
     @property
     def settings(self) -> list[dict[str, float]]:

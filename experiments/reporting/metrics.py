@@ -75,7 +75,7 @@ METRICS = {
 
 
 def metric_named(name: str) -> Metric:
-    """The description of a metric. Raises KeyError naming the known ones."""
+    """The description of a metric. Raises ValueError naming the known ones."""
     if name not in METRICS:
-        raise KeyError(f"no metric {name!r}: known are {', '.join(METRICS)}")
+        raise ValueError(f"no metric {name!r}: known are {', '.join(METRICS)}")
     return METRICS[name]

@@ -6,12 +6,13 @@ import functools
 import importlib
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from pydantic import AfterValidator, Field
+from pydantic.dataclasses import dataclass
 
 from experiments.files import write_atomically, write_text
 from experiments.records import Cell
@@ -19,17 +20,27 @@ from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Group, Run, find
 from experiments.reporting.tables import specs
 from experiments.reporting.tables import table as tables
+from experiments.validation import FILE, validated
 
 
-@dataclass(frozen=True)
+def _function(content: dict[str, Any]) -> Callable[..., Figure]:
+    """The function at `_target_`, waiting for the groups to draw, with the settings beside it."""
+    module, _, name = content.pop("_target_").rpartition(".")
+    try:
+        return functools.partial(getattr(importlib.import_module(module), name), **content)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(str(error)) from error
+
+
+@dataclass(frozen=True, config=FILE)
 class FigureSpec:
     """One figure: its groups of cells by name, and the function that draws them, with its settings."""
 
     name: str
     title: str
     caption: str
-    groups: Mapping[str, Group]
-    draw: Callable[..., Figure]
+    draw: Annotated[Any, AfterValidator(_function)]
+    groups: dict[str, Group] = Field(alias="cells", default_factory=dict)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -37,26 +48,8 @@ class FigureSpec:
 
 
 def figure_spec(name: str) -> FigureSpec:
-    """The description of a figure. Raises ValueError that names the file at fault."""
-    content = specs.read(name)
-    try:
-        groups = {key: _group(value) for key, value in content.pop("cells", {}).items()}
-        for group in groups.values():
-            _ = group.cells
-        return FigureSpec(name=name, groups=groups, draw=_function(content.pop("draw")), **content)
-    except (TypeError, KeyError, ValueError, ImportError, AttributeError) as error:
-        raise ValueError(f"{name}.yaml: {error}") from error
-
-
-def _group(content: Mapping[str, Any]) -> Group:
-    lists = {key: tuple(content[key]) for key in ("parameterizations", "variant") if key in content}
-    return Group(**{**content, **lists})
-
-
-def _function(content: dict[str, Any]) -> Callable[..., Figure]:
-    module, _, function = content.pop("_target_").rpartition(".")
-    found = getattr(importlib.import_module(module), function)
-    return lambda groups: found(groups, **content)
+    """The description of a figure. Raises ValueError that names the file and the key at fault."""
+    return validated(FigureSpec, {"name": name, **specs.read(name)}, f"{name}.yaml")
 
 
 def draw(spec: FigureSpec, runs: Iterable[Run]) -> tuple[Figure, str]:
