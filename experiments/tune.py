@@ -22,7 +22,7 @@ from experiments.config.compose import ConfigError, Configuration, configure
 from experiments.config.protocols import protocol_of
 from experiments.files import choices_checksum, locked
 from experiments.records import Row
-from experiments.reporting.metrics import METRICS
+from experiments.reporting.metrics import find_metric
 from experiments.running.engine import Ended, carry_out
 from experiments.running.grid import expand
 from experiments.running.plan import Planned, plan
@@ -89,9 +89,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _direction(metric: str) -> str:
-    if metric not in METRICS:
+    described = find_metric(metric)
+    if described is None:
         raise ConfigError(f"is more or less {metric} better? add --direction maximize or minimize")
-    return "maximize" if METRICS[metric].higher_is_better else "minimize"
+    return "maximize" if described.higher_is_better else "minimize"
 
 
 def _study_file(space: str, config: Configuration, values: Space) -> Path:

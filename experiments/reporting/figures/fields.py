@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
-from experiments.reporting.metrics import metric_named
+from experiments.reporting.metrics import column_label, metric_named
 
 
 def comparison(
@@ -36,7 +36,7 @@ def comparison(
     truth = next((run.predictions["truth"][0] for run in shown.values()), None)
     pictures = [("Truth", None if truth is None else (next(iter(shown.values())), "truth"))]
     pictures += [
-        (style.LABELS[name], (shown[name], "prediction") if name in shown else None) for name in names
+        (column_label(name), (shown[name], "prediction") if name in shown else None) for name in names
     ]
     last = None
     for panel, (title, source) in zip(panels.flat, pictures, strict=False):

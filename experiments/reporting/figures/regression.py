@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
+from experiments.reporting.metrics import column_label
 
 
 def panels(groups: Mapping[str, Drawn]) -> Figure:
@@ -42,14 +43,14 @@ def panels(groups: Mapping[str, Drawn]) -> Figure:
 
 
 def _prediction(axes: Axes, runs: Sequence[Run], name: str) -> None:
-    title = style.LABELS[name]
+    title = column_label(name)
     if not runs or "prediction" not in runs[0].predictions:
         style.pending(axes, title)
         return
     arrays = runs[0].predictions
     x = np.ravel(arrays["x"][0])
     axes.plot(x, np.ravel(arrays["truth"][0]), color="#999999", linewidth=1.6, label="target")
-    axes.plot(x, np.ravel(arrays["prediction"][0]), color=style.COLOURS[name], linewidth=0.9, label=title)
+    axes.plot(x, np.ravel(arrays["prediction"][0]), color=style.colour(name), linewidth=0.9, label=title)
     errors = [run.row.metrics.get("relative_l2", (None,))[0] for run in runs]
     known = [error for error in errors if error is not None]
     axes.set(xlabel="x", title=f"{title}, error {100 * np.median(known):.1f} %" if known else title)

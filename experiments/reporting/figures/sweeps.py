@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.metrics import Metric
 from experiments.reporting import selection
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
-from experiments.reporting.metrics import Metric, metric_named
+from experiments.reporting.metrics import metric_named
 
 SHADES = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#56B4E9")
 MARKERS = "osD^vP"
