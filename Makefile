@@ -64,8 +64,8 @@ readme: $(VENV)/ready ## put Table 1, as results/ has it, into the README
 docs: $(VENV)/ready ## put the studies' conclusions, as results/ has them, into docs/reproduction.md
 	$(RUN) -m scripts.update_docs
 
-faults: $(VENV)/ready ## what runs survive: kills, full disks, damaged files and more (some minutes)
-	$(RUN) -m scripts.faults $(ARGS)
+faults: $(VENV)/ready ## what runs survive: kills, full disks, damaged files and more (half an hour); writes docs/reliability.md
+	$(RUN) -m pytest tests -m reliability --write-page $(ARGS)
 
 setup: $(VENV)/ready ## the virtual environment alone
 
