@@ -41,15 +41,17 @@ report: $(VENV)/ready ## all results as HTML pages, in report/
 data: $(VENV)/ready ## download the real data, or say where to get what cannot be downloaded
 	$(RUN) -m scripts.download_data
 
-test: lint ## formatting, lint, and all fast tests
+test: lint ## formatting, lint, types, and all fast tests
 	$(RUN) -m pytest -m "not slow" -n auto --dist worksteal
 
 test-all: lint ## the slow tests too
 	$(RUN) -m pytest -n auto --dist worksteal
 
-lint: $(VENV)/ready ## formatting and lint alone
+lint: $(VENV)/ready ## formatting, lint and types alone
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
+	$(VENV)/bin/basedpyright --pythonpath $(RUN)
+	$(VENV)/bin/basedpyright --pythonpath $(RUN) --project pyrightconfig.experiments.json
 
 format: $(VENV)/ready ## format the code
 	$(RUN) -m ruff format .

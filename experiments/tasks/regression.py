@@ -77,8 +77,9 @@ class Regression1D(Task):
         for name in ("truth", "prediction"):
             axes.plot(predictions["x"], predictions[name], label=name)
         axes.legend()
-        figure.canvas.draw()
-        picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+        canvas: Any = figure.canvas
+        canvas.draw()
+        picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
         plt.close(figure)
         return {"curves": picture}
 

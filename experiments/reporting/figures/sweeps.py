@@ -31,7 +31,7 @@ def ablation(
     described = metric_named(metric)
     figure, axes = plt.subplots(figsize=(4.2, 3.0), layout="constrained")
     drawn = False
-    for n, value in enumerate(sweep.group.sweep[lines]):
+    for n, value in enumerate((sweep.group.sweep or {})[lines]):
         settings = [setting for setting in sweep.group.settings if setting[lines] == value]
         points = [(setting[horizontal], sweep.of("rwf", setting)) for setting in settings]
         shade = {"color": SHADES[n % len(SHADES)], "marker": MARKERS[n % len(MARKERS)], "markersize": 4}
@@ -68,7 +68,7 @@ def siren(groups: Mapping[str, Drawn], metric: str = "psnr") -> Figure:
 
 
 def _siren_panel(axes: Axes, sweep: Drawn, baseline: Drawn, rwf: Drawn, metric: str) -> None:
-    (key,) = sweep.group.sweep
+    (key,) = sweep.group.sweep or {}
     points = [(setting[key], sweep.of("plain", setting)) for setting in sweep.group.settings]
     look = {"color": style.COLOURS["plain"], "marker": "o", "markersize": 4, "label": "SIREN"}
     drawn = _line(axes, points, metric, look)
