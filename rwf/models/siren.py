@@ -52,8 +52,6 @@ class SIREN(nnx.Module):
         sizes = [features, *[width] * depth, out_features]
         wide = None if dtype is None else jnp.promote_types(dtype, jnp.float32)
         phases: dict[str, Any] = {} if wide is None else {"preferred_element_type": wide}
-            {} if dtype is None else {"preferred_element_type": jnp.promote_types(dtype, jnp.float32)}
-        )
         types = layer_dtypes(dtype, depth + 1, self.embedding)
         self.layers = nnx.List(
             Dense(
