@@ -41,15 +41,17 @@ report: $(VENV)/ready ## your results and the published ones as HTML pages, in r
 data: $(VENV)/ready ## download the real data, or say where to get what cannot be downloaded
 	$(RUN) -m scripts.download_data
 
-test: lint ## formatting, lint, and all fast tests
+test: lint ## formatting, lint, types, and all fast tests
 	$(RUN) -m pytest -m "not slow" -n auto --dist worksteal
 
 test-all: lint ## the slow tests too
 	$(RUN) -m pytest -n auto --dist worksteal
 
-lint: $(VENV)/ready ## formatting and lint alone
+lint: $(VENV)/ready ## formatting, lint and types alone
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
+	$(VENV)/bin/basedpyright --pythonpath $(RUN)
+	$(VENV)/bin/basedpyright --pythonpath $(RUN) --project pyrightconfig.experiments.json
 
 format: $(VENV)/ready ## format the code
 	$(RUN) -m ruff format .
@@ -69,8 +71,8 @@ readme: $(VENV)/ready ## put Table 1, as results/ has it, into the README
 docs: $(VENV)/ready ## put the studies' conclusions, as results/ has them, into docs/reproduction.md
 	$(RUN) -m scripts.update_docs
 
-faults: $(VENV)/ready ## what runs survive: kills, full disks, damaged files and more (some minutes)
-	$(RUN) -m scripts.faults $(ARGS)
+faults: $(VENV)/ready ## what runs survive: kills, full disks, damaged files and more (half an hour); writes docs/reliability.md
+	$(RUN) -m pytest tests -m reliability --write-page $(ARGS)
 
 setup: $(VENV)/ready ## the virtual environment alone
 

@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -86,7 +87,7 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(finite(value), indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
-def finite(value: object) -> object:
+def finite(value: Any) -> Any:
     """`value` with NaN and infinities replaced by None, so that it is valid JSON.
 
     >>> finite({"loss": [1.0, float("nan")]})

@@ -12,17 +12,20 @@ import os
 import platform
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, with_config
+from pydantic.dataclasses import dataclass as validated_dataclass
+from typing_extensions import TypedDict
 
 from experiments.files import finite, locked, write_text
+from experiments.validation import FILE, parsed, validated
 
-STATUSES = ("finished", "diverged")
-OPTIONAL = ("each", "collapsed")  # of a row: what older ones do not have
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -67,7 +70,20 @@ def _canonical(setting: str) -> str:
     return f"{key}={int(number) if whole else repr(number)}"
 
 
-@dataclass(frozen=True)
+@with_config(FILE)
+class DataSource(TypedDict):
+    """What a run was trained on, as its row states it; the fields are those of `task.Source`."""
+
+    checksum: str
+    name: str
+    stand_in: str | None
+
+
+Measured = Annotated[float | None, AfterValidator(finite)]
+"""A number, or None in place of one that is not finite."""
+
+
+@validated_dataclass(frozen=True, config=FILE)
 class Row:
     """One run: its cell, seed, profile and data, one value per item for each metric, and its provenance.
 
@@ -80,6 +96,7 @@ class Row:
     diverged, as training may have ended early. `commit` and `dirty` are None outside a git checkout.
     `collapsed` says of each item whether its training loss rose again at the end (`training.collapse`); None in
     older rows, of which it is not known.
+    A field with a default is left out of files where it has it, so that older rows keep their bytes.
     """
 
     id: str
@@ -92,39 +109,41 @@ class Row:
     seed: int
     profile: str
     reduced: str | None
-    data: Mapping[str, str | None]
+    data: DataSource
     items: tuple[str, ...]
     metric: str
-    metrics: Mapping[str, tuple[float | None, ...]]
-    status: str
+    metrics: dict[str, tuple[Measured, ...]]
+    status: Literal["finished", "diverged"]
     steps: int
     seconds: float
     iterations_per_second: float | None
     device: str
     device_name: str
     precision: str
-    packages: Mapping[str, str]
+    packages: dict[str, str]
     commit: str | None
     dirty: bool | None
     date: str
-    each: Mapping[str, tuple[tuple[float | None, ...] | None, ...]] = field(default_factory=dict)
+    each: dict[str, tuple[tuple[Measured, ...] | None, ...]] = field(default_factory=dict)
     collapsed: tuple[bool, ...] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "variant", tuple(self.variant))
-        object.__setattr__(self, "items", tuple(self.items))
-        metrics = {name: tuple(finite(list(values))) for name, values in self.metrics.items()}
-        object.__setattr__(self, "metrics", metrics)
-        each = {
-            name: tuple(None if own is None else tuple(finite(list(own))) for own in items)
-            for name, items in self.each.items()
-        }
-        object.__setattr__(self, "each", each)
-        if self.collapsed is not None:
-            object.__setattr__(self, "collapsed", tuple(self.collapsed))
-        problem = _problem(self)
-        if problem:
-            raise ValueError(problem)
+        if self.metric not in self.metrics:
+            raise ValueError(
+                f"metric {self.metric!r} is not among the metrics ({', '.join(self.metrics) or 'none'})"
+            )
+        for name, values in self.metrics.items():
+            if len(values) != len(self.items):
+                raise ValueError(f"metric {name} has {len(values)} values for {len(self.items)} items")
+        for name, lists in self.each.items():
+            if name not in self.metrics:
+                raise ValueError(
+                    f"each has {name!r}, which is not among the metrics ({', '.join(self.metrics)})"
+                )
+            if len(lists) != len(self.items):
+                raise ValueError(f"each {name} has {len(lists)} lists for {len(self.items)} items")
+        if self.collapsed is not None and len(self.collapsed) != len(self.items):
+            raise ValueError(f"collapsed has {len(self.collapsed)} values for {len(self.items)} items")
 
     @property
     def cell(self) -> Cell:
@@ -143,52 +162,26 @@ class Row:
         return self.data["stand_in"]
 
     def to_json(self) -> dict[str, Any]:
-        """The row as plain JSON values, keys in the order of the fields; without what older rows do not know."""
-        values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
-        known = {name for name, value in values.items() if name not in OPTIONAL or value not in (None, {})}
-        return finite({name: value for name, value in values.items() if name in known})
+        """The row as plain JSON values, keys in the order of the fields."""
+        kept = (entry for entry in dataclasses.fields(self) if getattr(self, entry.name) != _default(entry))
+        return finite({entry.name: getattr(self, entry.name) for entry in kept})
 
     @classmethod
     def from_json(cls, value: object, where: str = "row") -> Row:
         """Build a row from parsed JSON. Raises ValueError, one line naming `where`, on any other shape."""
-        if not isinstance(value, Mapping):
-            raise ValueError(f"{where}: a row is a JSON object, not {type(value).__name__}")
-        names = {entry.name for entry in dataclasses.fields(cls)}
-        missing = names - value.keys() - set(OPTIONAL)
-        for problem, keys in (("unknown", value.keys() - names), ("missing", missing)):
-            if keys:
-                raise ValueError(f"{where}: {problem} key {', '.join(sorted(map(str, keys)))}")
-        try:
-            return cls(**value)
-        except (TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{where}: {error}") from error
+        return validated(cls, value, where)
 
 
-def _problem(row: Row) -> str | None:
-    """What is wrong with a row's values, in words, or None."""
-    kinds: dict[str, type | tuple[type, ...]] = {"protocol": int, "seed": int, "steps": int}
-    kinds |= {name: str for name in ("id", "experiment", "parameterization", "embedding", "model", "profile")}
-    kinds |= {name: str for name in ("metric", "device", "device_name", "precision", "date")}
-    for name, kind in kinds.items():
-        if not isinstance(getattr(row, name), kind):
-            return f"{name} must be {kind.__name__}, not {getattr(row, name)!r}"
-    if set(row.data) != {"name", "checksum", "stand_in"}:
-        return f"data must have name, checksum and stand_in, not {', '.join(sorted(row.data)) or 'nothing'}"
-    if row.status not in STATUSES:
-        return f"status must be one of {', '.join(STATUSES)}, not {row.status!r}"
-    if row.metric not in row.metrics:
-        return f"metric {row.metric!r} is not among the metrics ({', '.join(row.metrics) or 'none'})"
-    for name, values in row.metrics.items():
-        if len(values) != len(row.items):
-            return f"metric {name} has {len(values)} values for {len(row.items)} items"
-    for name, items in row.each.items():
-        if name not in row.metrics:
-            return f"each has {name!r}, which is not among the metrics ({', '.join(row.metrics)})"
-        if len(items) != len(row.items):
-            return f"each {name} has {len(items)} lists for {len(row.items)} items"
-    if row.collapsed is not None and len(row.collapsed) != len(row.items):
-        return f"collapsed has {len(row.collapsed)} values for {len(row.items)} items"
-    return None
+def _default(entry: dataclasses.Field) -> Any:
+    """What a field is where it is not given; MISSING, which equals nothing, where it must be."""
+    return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
+
+
+@with_config(FILE)
+class Result(TypedDict):
+    """The content of a run's result.json."""
+
+    rows: list[Row]
 
 
 def read_results(results: Path) -> list[Row]:
@@ -200,11 +193,8 @@ def read_results(results: Path) -> list[Row]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    rows = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        if line.strip():
-            rows.append(Row.from_json(_parse(line, f"{path}:{number}"), f"{path}:{number}"))
-    return rows
+    lines = enumerate(_text(path).splitlines(), start=1)
+    return [parsed(Row, line, f"{path}:{number}") for number, line in lines if line.strip()]
 
 
 def read_runs(runs: Path) -> list[Row]:
@@ -214,10 +204,7 @@ def read_runs(runs: Path) -> list[Row]:
 
 def read_result(path: Path) -> list[Row]:
     """The rows of one run's `result.json`."""
-    value = _parse(_text(path), str(path))
-    if not isinstance(value, Mapping) or set(value) != {"rows"} or not isinstance(value["rows"], list):
-        raise ValueError(f'{path}: expected an object {{"rows": [...]}}')
-    return [Row.from_json(row, f"{path}: row {number}") for number, row in enumerate(value["rows"], start=1)]
+    return parsed(Result, _text(path), str(path))["rows"]
 
 
 def _text(path: Path) -> str:
@@ -225,13 +212,6 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not text in UTF-8 ({error.reason})") from error
-
-
-def _parse(text: str, where: str) -> object:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not valid JSON ({error.msg})") from error
 
 
 def add_rows(results: Path, rows: Iterable[Row]) -> list[Path]:

@@ -1,18 +1,23 @@
 """The interface between a task and the trainer: what a benchmark has to say about itself.
 
-A task is a frozen dataclass (its fields are the keys of its Hydra config) with the methods of `Task`.
+A task is a frozen dataclass derived from `Task`; its fields are the keys of its Hydra config.
 It knows its data and its loss; it does not know how the network is built, parameterized,
 trained, logged or tabulated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import abc
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import jax
+import numpy as np
 from flax import nnx
+
+from experiments.metrics import Metric
 
 PyTree = Any
 Network = Callable[..., Any]  # effective weights already bound; takes an array or a `rwf.Jet`
@@ -45,36 +50,46 @@ class Data:
     shared: PyTree = field(default_factory=dict)
 
 
-class Task(Protocol):
-    """What the trainer and the planner call. `batch` and all after it are traced by JAX, one member at a time.
+class Task(abc.ABC):
+    """What the trainer and the planner call. `batch` and all after it are traced by JAX, one member at a time."""
 
-    A task may also have `analyse(function, factors, shared, item) -> dict of arrays`, joined to the
-    predictions, for what needs the trained factors themselves: `function(factors, inputs)` is the network.
-    `separable = False` says that its loss is no mean over parts of a batch, so that `trainer.microbatches` must be 1.
-    It may have `pictures(predictions) -> dict of images` where the predictions of an item are not pictures yet.
-    Where the problem changes during training, `shared_at(shared, steps)` is what `evaluate` sees of `shared`
-    after that many steps; after the last it must be the task's own problem, which `predict` always sees.
-    `needs_former = True` gives `loss` a third argument: the network with the parameters that it had before the
-    last step (at the first step the present ones), a constant in the gradient.
-    """
+    metric: ClassVar[str]
+    """The key, among those `evaluate` returns, that tables and sweeps read."""
+    metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType({})
+    """Descriptions, by key, of what `evaluate` returns and `experiments.metrics` does not know."""
 
-    metric: ClassVar[str]  # the key, among those `evaluate` returns, that tables and sweeps read
+    @property
+    def separable(self) -> bool:
+        """Whether the loss is a mean over parts of a batch; if not, `trainer.microbatches` must be 1."""
+        return True
 
+    @property
+    def needs_former(self) -> bool:
+        """Whether `loss` takes a third argument, a constant in the gradient: the network with the parameters that it
+        had before the last step (at the first step the present ones)."""
+        return False
+
+    @abc.abstractmethod
     def source(self) -> Source:
         """Where `items` would come from; cheap. Raises an error that names a missing file and its remedy."""
 
+    @abc.abstractmethod
     def items(self) -> Data:
         """Load or generate the data. Raises an error that names the missing or damaged file."""
 
+    @abc.abstractmethod
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """Build the network for this task's inputs and outputs from the chosen model and embedding."""
 
+    @abc.abstractmethod
     def batch(self, shared: PyTree, item: PyTree, key: jax.Array, step: jax.Array) -> PyTree:
         """The points of one step, a pure function of `key` and `step`."""
 
+    @abc.abstractmethod
     def loss(self, network: Network, batch: PyTree) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The scalar to minimise, and its named parts for the log."""
 
+    @abc.abstractmethod
     def evaluate(self, network: Network, shared: PyTree, item: PyTree) -> dict[str, jax.Array]:
         """Test metrics of one trained member, scalars.
 
@@ -82,5 +97,23 @@ class Task(Protocol):
         these, under the scalar's name with `_each` behind it. The row keeps it; the history does not.
         """
 
+    @abc.abstractmethod
     def predict(self, network: Network, shared: PyTree, item: PyTree) -> dict[str, jax.Array]:
         """What the figures draw: named arrays, documented by the task."""
+
+    def shared_at(self, shared: PyTree, steps: jax.Array) -> PyTree:
+        """What `evaluate` sees of `shared` after `steps`, where the problem changes during training.
+
+        After the last it must be the task's own problem, which `predict` always sees.
+        """
+        return shared
+
+    def analyse(
+        self, function: Callable, factors: PyTree, shared: PyTree, item: PyTree
+    ) -> dict[str, jax.Array]:
+        """Arrays for the predictions that need the trained factors: `function(factors, inputs)` is the network."""
+        return {}
+
+    def pictures(self, predictions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Images of one item's predictions for the tracker; by default those predictions that are images."""
+        return dict(predictions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
@@ -17,6 +17,7 @@ from experiments.running.engine import carry_out, launcher_of
 from experiments.running.grid import expand, split
 from experiments.running.plan import Words, describe, estimated_seconds, expected_seconds, ordered, plan
 from experiments.training import walltime
+from experiments.training.progress import Progress
 
 GROUPS = (
     "parameterization",
@@ -112,7 +113,7 @@ class Watched:
     def __init__(self, bar: Any) -> None:
         self.bar, self.called = bar, False
 
-    def __call__(self, news: Mapping[str, Any]) -> None:
+    def __call__(self, news: Progress) -> None:
         """Take what the trainer says."""
         self.called = True
         self.bar(news)

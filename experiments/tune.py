@@ -22,11 +22,11 @@ from experiments.config.compose import ConfigError, Configuration, configure
 from experiments.config.protocols import protocol_of
 from experiments.files import choices_checksum, locked
 from experiments.records import Row
-from experiments.reporting.metrics import METRICS
+from experiments.reporting.metrics import find_metric
 from experiments.running.engine import Ended, carry_out
 from experiments.running.grid import expand
 from experiments.running.plan import Planned, plan
-from experiments.running.search_space import check_space, load_space, suggested
+from experiments.running.search_space import Space, as_written, check_space, load_space, suggested
 from experiments.training import walltime
 
 WORDS, RUN, ERROR = "words", "run", "error"  # user attributes of a trial
@@ -89,14 +89,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _direction(metric: str) -> str:
-    if metric not in METRICS:
+    described = find_metric(metric)
+    if described is None:
         raise ConfigError(f"is more or less {metric} better? add --direction maximize or minimize")
-    return "maximize" if METRICS[metric].higher_is_better else "minimize"
+    return "maximize" if described.higher_is_better else "minimize"
 
 
-def _study_file(space: str, config: Configuration, values: Any) -> Path:
+def _study_file(space: str, config: Configuration, values: Space) -> Path:
     """A file for each thing to search, so that two of them are never one study."""
-    facts = {"choices": config.choices, "space": values, "protocol": protocol_of(config.experiment)}
+    facts = {
+        "choices": config.choices,
+        "space": as_written(values),
+        "protocol": protocol_of(config.experiment),
+    }
     name = f"{Path(space).stem}-{config.experiment}-{config.profile}-{choices_checksum(facts)[:10]}"
     return Path(config.root.runs) / "studies" / f"{name}.log"
 
@@ -113,7 +118,7 @@ def open_study(path: Path, direction: str) -> Any:
     )
 
 
-def work(study: Any, path: Path, words: Sequence[str], space: Any, trials: int, seed: int) -> Ended:
+def work(study: Any, path: Path, words: Sequence[str], space: Space, trials: int, seed: int) -> Ended:
     """Run trials until the study has `trials` of them, those of other processes included, or time is up.
 
     As many are taken at a time as the launcher trains side by side.
@@ -135,7 +140,7 @@ def work(study: Any, path: Path, words: Sequence[str], space: Any, trials: int, 
     return ended
 
 
-def _take(study: Any, path: Path, space: Any, trials: int, seed: int) -> tuple[Any, FileLock] | None:
+def _take(study: Any, path: Path, space: Space, trials: int, seed: int) -> tuple[Any, FileLock] | None:
     """The next trial and its lock, which says that somebody works on it; None where there are enough.
 
     A trial that runs without a lock belonged to a process that died: its settings are taken again, so

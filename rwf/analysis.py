@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
 
 import jax
@@ -41,7 +43,7 @@ def empirical_ntk(
         )
     jacobian = jax.jacrev(function)(factors, x)
     rows = [leaf.reshape(len(x), -1) for leaf in jax.tree.leaves(jacobian)]
-    return sum(row @ row.T for row in rows)
+    return functools.reduce(operator.add, (row @ row.T for row in rows))
 
 
 def ntk_spectrum(kernel: Float[Array, "n n"]) -> Float[Array, " n"]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from rwf.layouts import FLAX, Layout, children, is_array, plain_path
 from rwf.parameterizations import Parameterization
@@ -137,7 +138,7 @@ def _is_factored(node: Any) -> bool:
 
 
 def _are_known(factors: Layer) -> bool:
-    return all(is_array(factor) and not isinstance(factor, jax.core.Tracer) for factor in factors.values())
+    return all(is_array(factor) and not isinstance(factor, Tracer) for factor in factors.values())
 
 
 def _name(path: Path) -> str:

@@ -10,8 +10,10 @@ of Li et al. (2024, Nature Machine Intelligence 6); the drift enters only where 
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -188,6 +190,10 @@ class Jet:
         )
 
 
+@overload
+def apply(function: Callable[[Array], Array], x: Jet) -> Jet: ...
+@overload
+def apply(function: Callable[[Array], Array], x: Array) -> Array: ...
 def apply(function: Callable[[Array], Array], x: Array | Jet) -> Array | Jet:
     """Apply an elementwise function, an activation say, to an array or a jet.
 
@@ -202,13 +208,17 @@ def apply(function: Callable[[Array], Array], x: Array | Jet) -> Array | Jet:
         return function(x)
     value, slope, curvature = _derivatives(function, x.value, bool(x.second_of))
     first = [slope * stream for stream in x._first]
-    if not x.second_of:
+    if not x.second_of or curvature is None:
         return Jet(value, first, None, x.second_of)
-    squares = _sum(*(jnp.square(x._first[i]) for i in x.second_of))
+    squares = functools.reduce(operator.add, (jnp.square(x._first[i]) for i in x.second_of))
     second = _sum(curvature * squares, None if x._second is None else slope * x._second)
     return Jet(value, first, second, x.second_of)
 
 
+@overload
+def linear(function: Callable[[Array], Array], x: Jet) -> Jet: ...
+@overload
+def linear(function: Callable[[Array], Array], x: Array) -> Array: ...
 def linear(function: Callable[[Array], Array], x: Array | Jet) -> Array | Jet:
     """Apply a linear map (a reshape, a transpose, a contraction with constants) to an array or a jet.
 
@@ -219,6 +229,10 @@ def linear(function: Callable[[Array], Array], x: Array | Jet) -> Array | Jet:
     return x._linear(lambda stream: function(jnp.broadcast_to(stream, x.shape)))
 
 
+@overload
+def matmul(x: Jet, kernel: Array, product: Callable[[Array, Array], Array]) -> Jet: ...
+@overload
+def matmul(x: Array, kernel: Array, product: Callable[[Array, Array], Array]) -> Array: ...
 def matmul(x: Array | Jet, kernel: Array, product: Callable[[Array, Array], Array]) -> Array | Jet:
     """`product(x, kernel)`, a matrix product of an array or of a jet's value and each of its streams."""
     if not isinstance(x, Jet):
@@ -257,10 +271,12 @@ def stack(parts: Sequence[Array | Jet], axis: int = 0) -> Array | Jet:
 
 def where(condition: Array, x: Array | Jet, y: Array | Jet) -> Array | Jet:
     """Like `jnp.where`, of arrays (taken as constants) and jets; the condition is an array."""
-    jets = [part for part in (x, y) if isinstance(part, Jet)]
-    if not jets:
-        return jnp.where(condition, x, y)
-    x, y = (part if isinstance(part, Jet) else _constant(part, jets[0]) for part in (x, y))
+    if not isinstance(x, Jet):
+        if not isinstance(y, Jet):
+            return jnp.where(condition, x, y)
+        x = _constant(x, y)
+    if not isinstance(y, Jet):
+        y = _constant(y, x)
     _check_same_streams(x, y)
     first = [jnp.where(condition, a, b) for a, b in zip(x.first, y.first, strict=True)]
     second = None if x._second is None and y._second is None else jnp.where(condition, x.second, y.second)
@@ -297,7 +313,7 @@ def _direction(x: Array, direction: int | Array) -> Array:
     return _vector(x, direction)
 
 
-def _vector(x: Array, direction: Array | Sequence[float]) -> Array:
+def _vector(x: Array, direction: Array | Sequence[float] | int) -> Array:
     vector = jnp.asarray(direction, x.dtype)
     if vector.shape not in (x.shape, x.shape[-1:]):
         raise ValueError(f"a direction of shape {vector.shape} does not fit points of shape {x.shape}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -71,6 +71,10 @@ class Dense(nnx.Module):
         self.kernel = param(kernel_init, (in_features, out_features))
         self.bias = param(bias_init, (out_features,)) if use_bias else None
 
+    @overload
+    def __call__(self, x: Jet) -> Jet: ...
+    @overload
+    def __call__(self, x: Array) -> Array: ...
     def __call__(self, x: Array | Jet) -> Array | Jet:
         if self.dtype is None or isinstance(x, Jet):
             y = x @ self.kernel[...]
@@ -80,6 +84,10 @@ class Dense(nnx.Module):
         return y if self.out_dtype is None or isinstance(y, Jet) else y.astype(self.out_dtype)
 
 
+@overload
+def plus_bias(y: Jet, bias: Array) -> Jet: ...
+@overload
+def plus_bias(y: Array, bias: Array) -> Array: ...
 def plus_bias(y: Array | Jet, bias: Array) -> Array | Jet:
     """y + bias along the last axis, with axes made explicit: rank promotion may be forbidden."""
     return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
@@ -108,7 +116,7 @@ def build_embedding(embedding: Embedding | None, in_features: int, rngs: nnx.Rng
     """The embedding module for inputs of `in_features` (or None), and how many features come out of it."""
     if embedding is None:
         return None, in_features
-    module = embedding(in_features, rngs=rngs)
+    module: Any = embedding(in_features, rngs=rngs)
     return module, module.out_features
 
 
@@ -132,8 +140,8 @@ def layer_dtypes(dtype: Dtype | None, count: int, embedding: Any = None) -> list
 
 def dense_layers(
     sizes: Sequence[int], *, dtype: Dtype | None = None, embedding: Any = None, rngs: nnx.Rngs
-) -> nnx.Module:
-    """Dense layers from each of `sizes` to the next, typed by `layer_dtypes`."""
+) -> Any:
+    """An `nnx.List` of dense layers from each of `sizes` to the next, typed by `layer_dtypes`."""
     types = layer_dtypes(dtype, len(sizes) - 1, embedding)
     return nnx.List(
         Dense(fan_in, fan_out, **own, rngs=rngs)

@@ -82,7 +82,7 @@ def children(node: Any) -> dict[Any, Any]:
 def with_parts(node: Any, values: Mapping[str, Any]) -> Any:
     """A copy of a pytree node with some of its `children` replaced, by name."""
     parts, structure = _one_level(node)
-    return structure.unflatten([values.get(plain_key(path[0]), part) for path, part in parts])
+    return structure.unflatten([values.get(str(plain_key(path[0])), part) for path, part in parts])
 
 
 def plain_path(key_path: tuple) -> Path:

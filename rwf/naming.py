@@ -121,7 +121,7 @@ def _restored(array: Array, leaf: Any) -> Any:
 
 
 def _is_random_key(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _check_names(found: Any, wanted: Any) -> None:

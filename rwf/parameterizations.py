@@ -28,9 +28,11 @@ class Parameterization(Protocol):
 
     def factorize(self, layer: Layer, key: KeyArray) -> Factors:
         """The trained factors of a layer with the given kernel and, if it has one, bias."""
+        ...
 
     def compose(self, factors: Factors) -> Layer:
         """The effective kernel and bias; differentiable in the factors."""
+        ...
 
 
 @dataclass(frozen=True)

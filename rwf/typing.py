@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-try:
-    from jaxtyping import Float
-except ImportError:  # the library itself needs jax and flax alone
+if TYPE_CHECKING:
+    from typing import Annotated as Float  # to static checkers `Float[Array, "n d"]` is just an array
+else:
+    try:
+        from jaxtyping import Float
+    except ImportError:  # the library itself needs jax and flax alone
 
-    class Float:  # type: ignore[no-redef]
-        """Stands in for jaxtyping's: `Float[Array, "n d"]` is then just an array."""
+        class Float:
+            """Stands in for jaxtyping's: `Float[Array, "n d"]` is then just an array."""
 
-        def __class_getitem__(cls, item: Any) -> Any:
-            return item[0]
+            def __class_getitem__(cls, item: Any) -> Any:
+                return item[0]
 
 
 Array = jax.Array | np.ndarray

@@ -73,7 +73,7 @@ class Reparameterized(nnx.Module):
         return self._filled(nnx.clone(self.model))
 
     def _filled(self, model: nnx.Module) -> nnx.Module:
-        effective = {
+        effective: dict[Any, jax.Array] = {
             (*path, part): array for path in self.paths for part, array in self._effective(path).items()
         }
         for shared in self.places:
@@ -122,13 +122,13 @@ def _variables(node: Any, path: Path, entered: dict[int, Any]) -> Iterator[tuple
             yield from _variables(part, (*path, entry), entered)
 
 
-def _at(node: Any, path: Path) -> Any:
+def _at(node: Any, path: tuple[Any, ...]) -> Any:
     for entry in path:
         node = node[entry] if isinstance(node, (Mapping, MutableSequence, tuple)) else getattr(node, entry)
     return node
 
 
-def _put(model: nnx.Module, path: Path, value: Any) -> None:
+def _put(model: nnx.Module, path: tuple[Any, ...], value: Any) -> None:
     """Set the place at `path` in `model` to `value`. Raises ValueError where that cannot be."""
     *above, last = path
     holder = _at(model, tuple(above))

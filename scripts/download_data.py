@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def describe(entry: Entry) -> str:
     """One entry in three lines: what, whether it is here, for what and under which licence."""
-    how = "by hand" if entry.manual else f"{entry.size / 1e6:.1f} MB from {entry.address}"
+    how = "by hand" if entry.manual else f"{(entry.size or 0) / 1e6:.1f} MB from {entry.address}"
     here = "present" if find(entry.path, *entry.also) else "absent"
     users = ", ".join(entry.used_by)
     return f"{entry.name} ({here}): {entry.title}\n  {how}; used by {users}\n  {entry.licence}"

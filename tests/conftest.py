@@ -10,6 +10,8 @@ from pathlib import Path
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
+pytest_plugins = ("tests.reliability",)
+
 # The hook takes its checker by name; this one lets an int stand for a float, as static checkers do.
 checker = types.ModuleType("rwf_checker")
 checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))

@@ -114,9 +114,12 @@ def _append(address: str, part: Path, label: str, timeout: float) -> None:
 
 def _extract(entry: Entry, archive: Path, target: Path) -> None:
     try:
-        with tarfile.open(archive) as tar, tar.extractfile(entry.member) as member:
+        with tarfile.open(archive) as tar:
+            member = tar.extractfile(entry.member)
+            if member is None:
+                raise KeyError(f"{entry.member} is no file")
             write_atomically(target, lambda file: shutil.copyfileobj(member, file))
-    except (tarfile.TarError, KeyError, AttributeError, EOFError) as error:
+    except (tarfile.TarError, KeyError, EOFError) as error:
         raise DownloadError(f"{entry.name}: {entry.address} has no file {entry.member} ({error})") from error
     if file_checksum(target) != entry.sha256:
         target.unlink()

@@ -6,6 +6,7 @@ import gzip
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -73,7 +74,7 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
         raise ValueError(f"{path} cannot be used: it is not one of {', '.join(FORMATS)}, gzipped or not")
     with reading(path, " as a mesh"):
         with gzip.open(path) if suffixes[-1] == "gz" else path.open("rb") as file:
-            mesh = trimesh.load(file, file_type=kind, force="mesh", process=False)
+            mesh: Any = trimesh.load(file, file_type=kind, force="mesh", process=False)
         faces, vertices = np.asarray(mesh.faces), np.asarray(mesh.vertices, np.float64)
         whole = len(faces) > 0 and faces.min() >= 0 and faces.max() < len(vertices)
         if not whole or not np.isfinite(vertices).all():

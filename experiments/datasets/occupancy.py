@@ -109,7 +109,7 @@ def inside(surface: Surface, points: np.ndarray) -> tuple[np.ndarray, int]:
 def _vote(scene: EmbreeScene, points: np.ndarray, watertight: bool) -> tuple[np.ndarray, int]:
     first = [DIRECTION] if watertight else [DIRECTION, np.roll(DIRECTION, 1), np.roll(DIRECTION, 2)]
     odd = sum(odd_crossings(scene, points, sign * d).astype(np.int32) for d in first for sign in (1, -1))
-    labels = odd == 2 * len(first)
+    labels = np.asarray(odd == 2 * len(first))
     open_ = np.flatnonzero(~labels & (odd > 0))
     if len(open_):
         votes = sum(odd_crossings(scene, points[open_], d).astype(np.int32) for d in directions(VOTES))

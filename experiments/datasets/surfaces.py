@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from skimage.measure import marching_cubes
 
 RESOLUTION = 128  # samples along each axis
@@ -21,7 +21,7 @@ def knot(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         axis=-1,
     )
     points = np.stack([x, y, z], axis=-1)
-    distance, nearest = cKDTree(curve).query(points)
+    distance, nearest = KDTree(curve).query(points)
     # The angle about the tube is measured in the frame of the vertical, which never follows this curve.
     radial = np.arctan2(z - curve[nearest, 2], np.hypot(x, y) - np.hypot(*curve[nearest, :2].T))
     scales = np.sin(48 * turns[nearest]) * np.cos(6 * radial)

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic.dataclasses import dataclass as validated_dataclass
 
 from experiments.files import load_arrays
 from experiments.records import Cell, Row, read_result, read_results
 from experiments.reporting.compact import Curves, path_of, read
 from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.selection import best_source
+from experiments.validation import FILE
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def run_folders(runs: Path) -> list[Path]:
     return sorted(path.parent for path in Path(runs).glob("*/*/result.json"))
 
 
-@dataclass(frozen=True)
+@validated_dataclass(frozen=True, config=FILE)
 class Group:
     """Cells that a figure draws together: one configuration, several parameterizations, perhaps a sweep.
 
@@ -170,9 +172,12 @@ class Group:
     model: str
     parameterizations: tuple[str, ...] = tuple(PARAMETERIZATIONS)
     variant: tuple[str, ...] = ()
-    sweep: Mapping[str, Sequence[float]] | None = None
-    standard: Mapping[str, float] | None = None
+    sweep: dict[str, tuple[float, ...]] | None = None
+    standard: dict[str, float] | None = None
     label: str = ""
+
+    def __post_init__(self) -> None:
+        _ = self.cells  # whose variants must be key=value
 
     @property
     def settings(self) -> list[dict[str, float]]:

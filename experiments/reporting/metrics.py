@@ -1,11 +1,14 @@
-"""What tables and figures know about a metric: name, direction, unit, and the scale it is compared on."""
+"""What the columns of tables are called, and the description of a metric by its name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import functools
+import importlib
 
-import numpy as np
+import yaml
+
+from experiments.config.compose import CONFIGS
+from experiments.metrics import METRICS, Metric
 
 PARAMETERIZATIONS = {"plain": "Plain", "aa": "AA", "wn": "WN", "rwf": "RWF"}
 """The paper's four columns, in its order, by the name used in rows and on the command line."""
@@ -24,58 +27,28 @@ def rival_label(name: str) -> str:
     return "the control" if name == CONTROL else column_label(name)
 
 
-@dataclass(frozen=True)
-class Metric:
-    """One measured quantity.
-
-    A stored value times `scale` is shown with `decimals` and `unit`. Comparisons are made on
-    `transform(value)`: differences there, shown as a difference in `unit`, or, where `ratio` names a
-    quantity, as the ratio of that quantity (its logarithm being what `transform` gives).
-    """
-
-    label: str
-    higher_is_better: bool
-    transform: Callable[[np.ndarray], np.ndarray]
-    better_sign: int  # of a difference of transformed values
-    decimals: int
-    unit: str = ""
-    scale: float = 1.0
-    ratio: str | None = None
-
-    def text(self, value: float, spread: float | None = None) -> str:
-        """A stored value, with its spread, in the decimals and scale of the tables; no unit."""
-        number = f"{value * self.scale:.{self.decimals}f}"
-        return number if spread is None else f"{number} ± {spread * self.scale:.{self.decimals}f}"
-
-    @property
-    def heading(self) -> str:
-        """Name, unit and direction, such as "PSNR (dB, higher is better)"."""
-        direction = "higher is better" if self.higher_is_better else "lower is better"
-        return f"{self.label} ({', '.join(part for part in (self.unit, direction) if part)})"
-
-
-METRICS = {
-    "psnr": Metric("PSNR", True, np.asarray, +1, decimals=2, unit="dB"),
-    # The gains are in the last per cent, so what counts is by how much the error 1 - IoU shrinks.
-    "iou": Metric(
-        "IoU", True, lambda v: np.log(np.maximum(1 - np.asarray(v), 1e-6)), -1, decimals=3, ratio="error"
-    ),
-    "relative_l2": Metric(
-        "Relative L2",
-        False,
-        lambda v: np.log(np.maximum(v, 1e-12)),
-        -1,
-        decimals=2,
-        unit="%",
-        scale=100,
-        ratio="error",
-    ),
-    "iterations_per_second": Metric("Iterations per second", True, np.log, +1, decimals=2, ratio="rate"),
-}
+def find_metric(name: str) -> Metric | None:
+    """The description of a metric: one of the suite, or one that a task declares beside itself; else None."""
+    return METRICS.get(name) or _declared().get(name)
 
 
 def metric_named(name: str) -> Metric:
-    """The description of a metric. Raises KeyError naming the known ones."""
-    if name not in METRICS:
-        raise KeyError(f"no metric {name!r}: known are {', '.join(METRICS)}")
-    return METRICS[name]
+    """The description of a metric. Raises ValueError naming the known ones."""
+    found = find_metric(name)
+    if found is None:
+        raise ValueError(f"no metric {name!r}: known are {', '.join(METRICS | _declared())}")
+    return found
+
+
+@functools.cache
+def _declared() -> dict[str, Metric]:
+    """The metrics of the tasks that configs/experiment/*.yaml name; imported only where a name is unknown."""
+    targets = set()
+    for path in CONFIGS.glob("experiment/*.yaml"):
+        task = yaml.safe_load(path.read_text(encoding="utf-8")).get("task", {})
+        targets.add(task.get("_target_"))
+    found: dict[str, Metric] = {}
+    for target in sorted(targets - {None}):
+        module, _, name = target.rpartition(".")
+        found |= getattr(importlib.import_module(module), name).metrics
+    return found

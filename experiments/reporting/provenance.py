@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.files import choices_checksum
 from experiments.records import Row
-from experiments.reporting.metrics import LABELS
+from experiments.reporting.metrics import LABELS, column_label
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _place(row: Row) -> tuple[int, str]:
 
 def cell_title(row: Row) -> str:
     """Parameterization, embedding, model and settings of a row."""
-    name = LABELS.get(row.parameterization, row.parameterization)
+    name = column_label(row.parameterization)
     return ", ".join((name, mapping(row.embedding), row.model, *row.cell.variant))
 
 

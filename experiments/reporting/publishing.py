@@ -44,7 +44,7 @@ def arrays_of_figures(runs: Sequence[Run]) -> dict[int, dict[str, np.ndarray]]:
         of_profile = [run for run in runs if run.row.profile == profile]
         for spec in map(figure_spec, specs.names("figure")):
             for group in spec.groups.values():
-                for run, arrays in spec.reads(find(group, of_profile)):
+                for run, arrays in spec.drawing.reads(find(group, of_profile)):
                     mine = found[id(run)]
                     mine |= {
                         name: a for name, a in arrays.items() if name not in mine or a.size > mine[name].size

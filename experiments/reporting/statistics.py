@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.criteria import CRITERIA
+from experiments.metrics import Metric
 from experiments.reporting.effects import Layout, half_width, mean_effect, tail
-from experiments.reporting.metrics import Metric
 
 Values = Mapping[tuple[str, int], float]
 
@@ -103,7 +103,7 @@ def paired_interval(first: Values, second: Values, metric: Metric) -> Interval |
 
     None where they have no (item, seed) in common.
 
-    >>> from experiments.reporting.metrics import METRICS
+    >>> from experiments.metrics import METRICS
     >>> ours, theirs = ({("a", seed): value + seed for seed in (0, 1)} for value in (3.0, 2.5))
     >>> paired_interval(ours, theirs, METRICS["psnr"]).units
     '2 seeds'
@@ -132,7 +132,7 @@ def paired_interval(first: Values, second: Values, metric: Metric) -> Interval |
 def interval_text(interval: Interval, metric: Metric) -> str:
     """The interval as the tables show it: a difference with sign, or a ratio.
 
-    >>> from experiments.reporting.metrics import METRICS
+    >>> from experiments.metrics import METRICS
     >>> interval_text(Interval(0.25, 0.1, 0.4, 4, 1, 4), METRICS["psnr"])
     '+0.25 dB [+0.10, +0.40]'
     >>> interval_text(Interval(np.log(0.5), None, None, 1, 1, 1), METRICS["relative_l2"])

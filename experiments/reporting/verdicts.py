@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from experiments.criteria import CRITERIA
-from experiments.reporting.metrics import Metric
+from experiments.metrics import Metric
 from experiments.reporting.statistics import Interval, Values, paired_interval
 
 BETTER, WORSE, EQUIVALENT, UNDECIDED, PENDING = "better", "worse", "equivalent", "undecided", "pending"
@@ -45,7 +45,7 @@ class Comparison:
 def margin(metric: Metric) -> float | None:
     """The margin of equivalence on the metric's scale of comparison; None where there is none.
 
-    >>> from experiments.reporting.metrics import METRICS
+    >>> from experiments.metrics import METRICS
     >>> margin(METRICS["psnr"]), round(math.exp(margin(METRICS["iou"])), 3)
     (0.2, 1.1)
     """

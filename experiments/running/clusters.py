@@ -207,6 +207,7 @@ class Ray:
     def carry_out(self, work: Sequence[Sequence[Planned]], logs: Path, report: Report) -> None:
         """Make a task of each part, wait for them, and report. Raises LaunchError without a cluster."""
         import ray
+        from ray.exceptions import RayError
 
         address = self.address or os.environ.get("RAY_ADDRESS")
         one_core = self.cpus <= 1 and not self.gpus
@@ -235,7 +236,7 @@ class Ray:
                     part = running.pop(done)
                     try:
                         _tell(part, ray.get(done), report)
-                    except ray.exceptions.RayError as error:
+                    except RayError as error:
                         _failed(part, (str(error).strip().splitlines() or [type(error).__name__])[-1], report)
         finally:
             ray.shutdown()

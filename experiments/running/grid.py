@@ -23,7 +23,7 @@ def expand(words: Sequence[str], several: bool) -> list[Words]:
     try:
         parsed = OverridesParser.create().parse_overrides(others)
         for word in parsed:
-            word.config_loader = _Groups()
+            word.config_loader = _Groups()  # pyright: ignore[reportAttributeAccessIssue]
         swept = [word.input_line for word in parsed if word.is_sweep_override()]
         if swept and not several:
             raise ConfigError(f"`{swept[0]}` names several values: add --multirun to run them all")

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -29,8 +28,9 @@ from experiments.running import stacks as stack
 from experiments.task import Data, Source
 from experiments.training import collapse, members, microbatches, precision
 from experiments.training.history import read_history
-from experiments.training.loop import Listener, Training, train_stack
+from experiments.training.loop import Training, train_stack
 from experiments.training.outcomes import Outcome, Trained
+from experiments.training.progress import Listener, Progress
 from experiments.training.tracking import Labels, Tracker
 
 
@@ -136,13 +136,11 @@ def _tracker(config: Configuration, folder: Path) -> Iterator[Tracker]:
 def _telling(listen: Listener, tracker: Tracker) -> Listener:
     """A listener that records entries with the tracker too, those from before an interruption included."""
 
-    def tell(news: Mapping[str, Any]) -> None:
+    def tell(news: Progress) -> None:
         listen(news)
-        for record in (*news.get("kept", ()), *([news] if "entries" in news else [])):
-            place = (
-                record["group"] * (news["steps"] + 1) + record["step"]
-            )  # a group has a record at step 0 too
-            tracker.record(place, record["entries"])
+        for record in (*news.kept, *([news] if news.entries else [])):
+            place = record.group * (record.steps + 1) + record.step  # a group has a record at step 0 too
+            tracker.record(place, record.entries)
 
     return tell
 
@@ -161,8 +159,7 @@ def _write(
     predictions = [outcome.predictions for outcome in trained.outcomes]
     arrays = save_stacked(folder, "predictions", predictions, count)
     first = {name: array[0] for name, array in arrays.items() if len(array)}
-    pictures = getattr(config.task, "pictures", dict)
-    tracker.predictions(lambda: pictures(first))
+    tracker.predictions(lambda: config.task.pictures(first))
     results = [row.to_json() for row in rows]
     tracker.results(results)
     write_json(folder / "result.json", {"rows": results})

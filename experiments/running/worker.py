@@ -18,6 +18,7 @@ from typing import Any
 
 from experiments.files import system_error
 from experiments.training import walltime
+from experiments.training.progress import Listener, Progress, summary
 
 Message = dict[str, Any]
 ONE_THREAD = {
@@ -121,13 +122,12 @@ def train(overrides: Mapping[int, Sequence[str]], say: Callable[[int, Mapping[st
             train({n: words}, say)
 
 
-def progress(say: Callable[[Mapping[str, Any]], None], metric: str) -> Callable[[Mapping[str, Any]], None]:
+def progress(say: Callable[[Mapping[str, Any]], None], metric: str) -> Listener:
     """A listener of the trainer that says in brief what it hears."""
-    from experiments.training.progress import summary
 
-    def listen(news: Mapping[str, Any]) -> None:
-        brief = {key: news[key] for key in ("step", "steps", "group", "groups")}
-        say({"event": "progress", **brief, "values": summary(news.get("entries", []), metric)})
+    def listen(news: Progress) -> None:
+        where = {"step": news.step, "steps": news.steps, "group": news.group, "groups": news.groups}
+        say({"event": "progress", **where, "values": summary(news.entries, metric)})
 
     return listen
 

@@ -6,18 +6,15 @@ is spectral in space and ETDRK4 in time (Cox and Matthews 2002, its coefficients
 of Kassam and Trefethen 2005) with Δt = 1e-4 and 101 snapshots. Training is physics-informed and needs
 initial conditions alone, so only the test functions have to be solved.
 
-    python -m experiments.solvers.burgers --functions 100 --seed 0 --output FILE.npz
+    python -m experiments.solvers burgers --functions 100 --seed 0 --output FILE.npz
 """
 
 from __future__ import annotations
-
-import argparse
 
 import numpy as np
 from scipy import fft
 from tqdm import tqdm
 
-from experiments.command import npz, one_line_errors, positive, save
 from experiments.files import cached_arrays
 from experiments.solvers.random_fields import periodic, stream
 
@@ -166,22 +163,3 @@ def dataset(
         "version": VERSION,
     }
     return cached_arrays("burgers", choices, lambda: generate(functions, seed, split, viscosity=viscosity))
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Generate and write the data."""
-    parser = argparse.ArgumentParser(description="Solve Burgers' equation for random initial conditions.")
-    parser.add_argument("--functions", type=positive, default=100, help="how many initial conditions")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--split", choices=("train", "test"), default="test", help="stream of random numbers")
-    parser.add_argument("--viscosity", type=float, default=VISCOSITY)
-    parser.add_argument("--output", type=npz, required=True, help="file to write x, t, initial, u to")
-    options = parser.parse_args(arguments)
-    save(
-        options.output,
-        generate(options.functions, options.seed, options.split, viscosity=options.viscosity),
-    )
-
-
-if __name__ == "__main__":
-    one_line_errors(main)

@@ -12,12 +12,11 @@ like Chebyshev points, which keeps the corner singularities of the lid from spoi
 for ψ, three for the velocity. At the two lid corners the velocity is zero. Newton's method follows
 the solution up in Re on a coarse mesh and starts each finer mesh from the coarser solution.
 
-    python -m experiments.solvers.cavity --reynolds 1000 --output cavity.npz
+    python -m experiments.solvers cavity --reynolds 1000 --output cavity.npz
 """
 
 from __future__ import annotations
 
-import argparse
 from functools import cache
 from types import ModuleType
 from typing import Any, Literal, get_args
@@ -27,7 +26,6 @@ from scipy import optimize, sparse
 from scipy.sparse.linalg import splu
 from tqdm import tqdm
 
-from experiments.command import npz, one_line_errors, positive, save
 from experiments.files import cached_arrays
 
 MAX_REYNOLDS = 5000.0  # the steady flow loses its stability near 8000
@@ -286,30 +284,3 @@ def comparison(reynolds: float, found: dict[str, tuple[float, float]], lid: Lid 
     for name, row in rows:
         lines.append(f"{name:<24}" + "".join(f"{value:>12.5f} @{at:.4f}" for value, at in row.values()))
     return "\n".join(lines)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Solve, print the centre-line extrema beside the literature's, and write the fields."""
-    parser = argparse.ArgumentParser(description="Reference solution of the steady lid-driven cavity.")
-    parser.add_argument(
-        "--reynolds", type=float, default=1000.0, help="Reynolds number, above 0 and at most 5000"
-    )
-    parser.add_argument(
-        "--resolution", type=positive, default=256, help="points a side of the uniform output grid"
-    )
-    parser.add_argument(
-        "--elements", type=positive, default=ELEMENTS, help="elements a side of the computation"
-    )
-    parser.add_argument(
-        "--output", type=npz, help="file to write x, y, u, v, psi to; [i, j] is at (x[i], y[j])"
-    )
-    parser.add_argument("--lid", choices=LIDS, default="constant", help="speed along the lid")
-    options = parser.parse_args(arguments)
-    coefficients = solve(options.reynolds, options.elements, options.lid)
-    print(comparison(options.reynolds, extrema(coefficients), options.lid))
-    if options.output:
-        save(options.output, fields(coefficients, options.resolution))
-
-
-if __name__ == "__main__":
-    one_line_errors(main)

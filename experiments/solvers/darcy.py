@@ -9,19 +9,17 @@ The scheme is the finite-volume method around the nodes: the flux through the fa
 takes the harmonic mean of their coefficients (Patankar 1980, section 4.2-3), second order for smooth a.
 The matrix is banded and positive definite; LAPACK's banded Cholesky solves it.
 
-    python -m experiments.solvers.darcy --functions 100 --seed 0 --output FILE.npz
+    python -m experiments.solvers darcy --functions 100 --seed 0 --output FILE.npz
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 
 import numpy as np
 from scipy.linalg import solveh_banded
 from tqdm import tqdm
 
-from experiments.command import npz, one_line_errors, positive, save
 from experiments.files import cached_arrays
 from experiments.solvers.random_fields import squared_exponential_2d, stream
 
@@ -115,22 +113,3 @@ def dataset(
     return cached_arrays(
         "darcy", choices, lambda: generate(functions, seed, split, length_scale=length_scale)
     )
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Generate and write the data."""
-    parser = argparse.ArgumentParser(description="Solve Darcy flow for random log-normal coefficients.")
-    parser.add_argument("--functions", type=positive, default=100, help="how many coefficients")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--split", choices=("train", "test"), default="test", help="stream of random numbers")
-    scale = parser.add_mutually_exclusive_group()
-    scale.add_argument("--law", choices=LAWS, default=LAW, help="a named length scale of log a")
-    scale.add_argument("--length-scale", type=float, help="any length scale of log a")
-    parser.add_argument("--output", type=npz, required=True, help="file to write x, y, coefficient, u to")
-    options = parser.parse_args(arguments)
-    length_scale = length_scale_of(options.law) if options.length_scale is None else options.length_scale
-    save(options.output, generate(options.functions, options.seed, options.split, length_scale=length_scale))
-
-
-if __name__ == "__main__":
-    one_line_errors(main)

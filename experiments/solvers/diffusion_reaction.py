@@ -9,17 +9,14 @@ for the diffusion, the reaction g(u) = k u² linearised about the old step,
 
 second order in space and time, on 100 x 100 grid points with both ends included.
 
-    python -m experiments.solvers.diffusion_reaction --functions 100 --seed 0 --output FILE.npz
+    python -m experiments.solvers diffusion_reaction --functions 100 --seed 0 --output FILE.npz
 """
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 from tqdm import tqdm
 
-from experiments.command import npz, one_line_errors, positive, save
 from experiments.files import cached_arrays
 from experiments.solvers.random_fields import at_sensors, squared_exponential, stream
 
@@ -131,22 +128,3 @@ def dataset(
     return cached_arrays(
         "diffusion_reaction", choices, lambda: generate(functions, seed, split, measurements=measurements)
     )
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Generate and write the data."""
-    parser = argparse.ArgumentParser(description="Solve the diffusion-reaction equation for random sources.")
-    parser.add_argument("--functions", type=positive, default=100, help="how many sources")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--split", choices=("train", "test"), default="test", help="stream of random numbers")
-    parser.add_argument("--measurements", type=positive, help="keep this many random values of each solution")
-    parser.add_argument("--output", type=npz, required=True, help="file to write x, t, source, u to")
-    options = parser.parse_args(arguments)
-    save(
-        options.output,
-        generate(options.functions, options.seed, options.split, measurements=options.measurements),
-    )
-
-
-if __name__ == "__main__":
-    one_line_errors(main)

@@ -1,17 +1,15 @@
 """Grid-refinement studies of the reference solvers, printed as tables; docs/solvers.md keeps them.
 
-python -m experiments.solvers.refinement all
+python -m experiments.solvers refinement
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from experiments.command import one_line_errors
 from experiments.solvers import burgers, cavity, darcy, diffusion_reaction
 
 Row = tuple[object, ...]
@@ -138,15 +136,9 @@ def table(rows: Iterator[Row]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Print the chosen studies."""
-    parser = argparse.ArgumentParser(description="Grid-refinement studies of the reference solvers.")
-    parser.add_argument("solver", choices=(*STUDIES, "all"))
-    options = parser.parse_args(arguments)
-    for name, study in STUDIES.items():
-        if options.solver in (name, "all"):
-            print(f"{name}: {study.__doc__}\n\n{table(study())}\n", flush=True)
-
-
-if __name__ == "__main__":
-    one_line_errors(main)
+def show(names: list[str]) -> None:
+    """Print the studies called `names`. Raises ValueError for one that is not there, before any work."""
+    if unknown := sorted(set(names) - set(STUDIES)):
+        raise ValueError(f"no refinement study of {', '.join(unknown)}: there are {', '.join(STUDIES)}")
+    for name in names:
+        print(f"{name}: {STUDIES[name].__doc__}\n\n{table(STUDIES[name]())}\n", flush=True)

@@ -14,13 +14,13 @@ from annotated_types import Ge
 from flax import nnx
 
 import rwf
-from experiments.task import Data, Network, Source
+from experiments.task import Data, Network, Source, Task
 from experiments.tasks.evaluation import in_blocks, relative_l2
 from experiments.tasks.strategies import Causal, PositiveFloat, PositiveInt, PseudoTime, Strategy, last_of
 
 
 @dataclass(frozen=True)
-class Advection:
+class Advection(Task):
     """A network u(x, t), x in [0, 2 pi], t in [0, 1], with u(x, 0) = sin x; exact u = sin(x - c t).
 
     Collocation and initial points are uniform and drawn anew at each step. There is no boundary term: the

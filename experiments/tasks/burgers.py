@@ -14,12 +14,12 @@ from flax import nnx
 import rwf
 from experiments.datasets import operators as datasets
 from experiments.solvers import burgers as solver
-from experiments.task import Data, Network, Source
+from experiments.task import Data, Network, Source, Task
 from experiments.tasks.operators import distinct, errors
 
 
 @dataclass(frozen=True)
-class Burgers:
+class Burgers(Task):
     """Learn a(x) -> u(x, t) for u_t + u u_x = viscosity u_xx with u(x, 0) = a(x), periodic on [0, 1], t to 1.
 
     A step takes `batch_functions` different initial conditions, for each the error of the initial

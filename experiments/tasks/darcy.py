@@ -14,12 +14,12 @@ from flax import nnx
 
 from experiments.datasets import operators as datasets
 from experiments.solvers import darcy as solver
-from experiments.task import Data, Network, Source
+from experiments.task import Data, Network, Source, Task
 from experiments.tasks.operators import check_call, distinct, errors
 
 
 @dataclass(frozen=True)
-class Darcy:
+class Darcy(Task):
     """Learn a(x, y) -> u(x, y) for -div(a grad u) = 1 on the unit square with u = 0 on its boundary.
 
     log a is a Gaussian field; `law` is one of three readings of its length scale, which the paper prints

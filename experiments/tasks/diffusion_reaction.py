@@ -13,12 +13,12 @@ from flax import nnx
 
 from experiments.datasets import operators as datasets
 from experiments.solvers import diffusion_reaction as solver
-from experiments.task import Data, Network, Source
+from experiments.task import Data, Network, Source, Task
 from experiments.tasks.operators import distinct_pairs, errors
 
 
 @dataclass(frozen=True)
-class DiffusionReaction:
+class DiffusionReaction(Task):
     """Learn a(x) -> u(x, t) for u_t = 0.01 u_xx + 0.01 u² + a(x) with zero initial and boundary values.
 
     The training set is fixed: `functions` sources, each with `measurements` values of its solution at grid

@@ -14,7 +14,7 @@ from annotated_types import Ge, MultipleOf
 from flax import nnx
 
 from experiments.datasets.images import natural_images, text_images
-from experiments.task import Data, Network, Source
+from experiments.task import Data, Network, Source, Task
 from experiments.tasks.evaluation import in_blocks, psnr
 from experiments.tasks.pixels import pixel_grid, to_bytes
 
@@ -22,7 +22,7 @@ DATASETS = {"natural": natural_images, "text": text_images}
 
 
 @dataclass(frozen=True)
-class ImageRegression:
+class ImageRegression(Task):
     """Fit an image at every second pixel of every second row; test on the whole image.
 
     The network ends in a sigmoid; the loss is half the mean squared error over the training pixels, all

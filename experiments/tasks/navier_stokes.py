@@ -15,7 +15,7 @@ from flax import nnx
 import rwf
 from experiments.files import choices_checksum
 from experiments.solvers import cavity
-from experiments.task import Data, Network, Source
+from experiments.task import Data, Network, Source, Task
 from experiments.tasks.evaluation import in_blocks, relative_l2
 from experiments.tasks.strategies import Causal, PositiveInt, Steady, Strategy, last_of
 from experiments.tasks.stream_function import StreamFunction
@@ -25,7 +25,7 @@ LOSSES = ("boundary_u", "boundary_v", "momentum_x", "momentum_y", "continuity")
 
 
 @dataclass(frozen=True)
-class NavierStokes:
+class NavierStokes(Task):
     """A network (u, v, p)(x, y) on the unit square; u = (1, 0) on the lid y = 1, zero on the other walls.
 
     Collocation and boundary points are uniform and drawn anew at each step; 64 points on each of four

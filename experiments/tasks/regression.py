@@ -15,13 +15,13 @@ from flax import nnx
 
 from experiments.files import choices_checksum
 from experiments.solvers import random_fields
-from experiments.task import Data, Network, Source
+from experiments.task import Data, Network, Source, Task
 from experiments.tasks.evaluation import relative_l2
 from rwf import analysis
 
 
 @dataclass(frozen=True)
-class Regression1D:
+class Regression1D(Task):
     """Fit one sample of a Gaussian random field at `points` equidistant points of [0, 1], all at each step.
 
     The error is the relative L2 over the same points: the paper defines no test set here.
@@ -77,8 +77,9 @@ class Regression1D:
         for name in ("truth", "prediction"):
             axes.plot(predictions["x"], predictions[name], label=name)
         axes.legend()
-        figure.canvas.draw()
-        picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+        canvas: Any = figure.canvas
+        canvas.draw()
+        picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
         plt.close(figure)
         return {"curves": picture}
 

@@ -15,14 +15,14 @@ from annotated_types import Ge, Gt
 from flax import nnx
 
 from experiments.datasets.nerf import Views, lego
-from experiments.task import Data, Network, Source
+from experiments.task import Data, Network, Source, Task
 from experiments.tasks.evaluation import in_blocks, psnr
 from experiments.tasks.pixels import to_bytes
 from experiments.tasks.volume_rendering import composite, even_distances, pixel_rays, stratified_distances
 
 
 @dataclass(frozen=True)
-class InverseRendering:
+class InverseRendering(Task):
     """Fit the colour and density of every point in space to views from known cameras; test on other views.
 
     The simplified NeRF of Tancik et al. (2020): colour is the sigmoid and density the ReLU of a network

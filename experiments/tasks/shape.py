@@ -17,13 +17,13 @@ from flax import nnx
 from experiments.datasets import occupancy
 from experiments.datasets.meshes import Surface, surface
 from experiments.files import cached_arrays
-from experiments.task import Data, Network, Source
+from experiments.task import Data, Network, Source, Task
 from experiments.tasks.evaluation import in_blocks
 from experiments.tasks.surface_view import shaded
 
 
 @dataclass(frozen=True)
-class Shape:
+class Shape(Task):
     """Classify points of the unit cube as inside or outside a mesh that is normalised to it.
 
     Training points are uniform in the mesh's bounding box and new at each step: drawn at random from a

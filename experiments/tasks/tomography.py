@@ -16,13 +16,13 @@ from flax import nnx
 from experiments.datasets.brain import brain_slices
 from experiments.datasets.phantoms import phantoms
 from experiments.datasets.radon import Interpolation, project, projector, view_angles
-from experiments.task import Data, Network, Source
+from experiments.task import Data, Network, Source, Task
 from experiments.tasks.evaluation import in_blocks, psnr
 from experiments.tasks.pixels import pixel_grid, to_bytes
 
 
 @dataclass(frozen=True)
-class Tomography:
+class Tomography(Task):
     """Fit the density in the unit square from its parallel-beam projections at a few angles.
 
     At each step the network, which ends in a sigmoid, is evaluated once on the pixels of the image, and
@@ -33,7 +33,6 @@ class Tomography:
     """
 
     metric: ClassVar[str] = "psnr"
-    separable: ClassVar[bool] = False  # a projection needs the whole image
     dataset: Literal["shepp", "atlas"]
     images: Annotated[int, Ge(1)] = 20
     size: Annotated[int, Ge(1)] = 512  # pixels a side, detectors, and samples along each line
@@ -61,6 +60,11 @@ class Tomography:
     def batch(self, shared: Any, item: Any, key: jax.Array, step: jax.Array) -> Any:
         """All projections."""
         return {**shared, "projections": item["projections"]}
+
+    @property
+    def separable(self) -> bool:
+        """A projection needs the whole image."""
+        return False
 
     def loss(self, network: Network, batch: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Half the mean squared error over angles and detectors."""

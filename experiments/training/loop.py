@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,10 +21,10 @@ from experiments.training.history import History
 from experiments.training.members import Group, Member
 from experiments.training.outcomes import Outcome, Trained
 from experiments.training.precision import PrecisionName, of_model
+from experiments.training.progress import Listener, Progress
 from experiments.training.step import Programs, programs
 
 PyTree = Any
-Listener = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,16 @@ class Training:
         self.heard = True
         kept = self.history.records(names, outcomes.groups(self.checkpoints))
         if kept:
-            place = {"group": kept[-1]["group"], "groups": groups, "step": kept[-1]["step"]}
-            self.listen({**place, "steps": self.config.trainer.steps, "kept": kept})
+            steps = self.config.trainer.steps
+            records = [Progress(one["step"], steps, one["group"], groups, one["entries"]) for one in kept]
+            self.listen(replace(records[-1], entries=(), kept=records))
 
 
 def train(config: Configuration, data: Data, folder: Path, listen: Listener) -> Trained:
     """Train all members, leaving history.jsonl and checkpoints/ in `folder`.
 
-    `listen` receives a mapping per device call: group, groups, step, steps, and where a record is due its
-    `entries`, one per member. Call again after an interruption, with the same configuration: it goes on, and
-    `listen` first hears of the earlier records under `kept`, each with its group, step and entries.
+    `listen` hears of each call to the device. Call again after an interruption, with the same configuration: it goes
+    on, and `listen` first hears of the records that were kept.
     """
     return train_stack([Training(config, folder, listen)], data)[0]
 
@@ -186,7 +186,7 @@ class GroupRun:
             for n, run in enumerate(self.stack):
                 entries = self._entries(n, states[n], 0, recorded=0)
                 run.history.add(entries)
-                run.listen(self._news(0) | {"entries": entries})
+                run.listen(self._news(0, entries))
         saved, saving, pace = time.monotonic(), 0.0, None
         while step < steps:
             count = _next_call(step, steps, every, pace, self.execution.progress_seconds)
@@ -216,15 +216,14 @@ class GroupRun:
         """Tell each run's listener where it is; where a record is due, of those not lost before, record."""
         before = (step - 1) // self.trainer.record_every * self.trainer.record_every
         for n, (run, state) in enumerate(zip(self.stack, states, strict=True)):
-            news = self._news(step)
-            if due and not self._lost(state, before):
-                news["entries"] = self._entries(n, state, step, step - before)
-                run.history.add(news["entries"])
-            run.listen(news)
+            recorded = due and not self._lost(state, before)
+            entries = self._entries(n, state, step, step - before) if recorded else []
+            if entries:
+                run.history.add(entries)
+            run.listen(self._news(step, entries))
 
-    def _news(self, step: int) -> dict[str, Any]:
-        steps = self.trainer.steps
-        return {"step": step, "steps": steps, "group": self.group.index, "groups": self.groups}
+    def _news(self, step: int, entries: list[dict[str, Any]]) -> Progress:
+        return Progress(step, self.trainer.steps, self.group.index, self.groups, entries)
 
     def _lost(self, state: PyTree, step: int) -> bool:
         """Whether all real members of a run had diverged by `step`."""

@@ -19,7 +19,7 @@ def check(config: Configuration, data: Data) -> None:
     pieces, task = config.trainer.microbatches, config.task
     if pieces == 1:
         return
-    if not getattr(task, "separable", True):
+    if not task.separable:
         raise ConfigError(
             f"trainer.microbatches={pieces}: this experiment's loss is no mean over parts of a batch: leave it at 1"
         )

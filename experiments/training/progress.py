@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the trainer says after each call to the device: where it is, and what it recorded there."""
+
+    step: int  # done of this group's `steps`
+    steps: int
+    group: int  # of `groups`, counted from 0
+    groups: int
+    entries: Sequence[Mapping[str, Any]] = ()  # of the history, one a member; none between two records
+    kept: Sequence[Progress] = ()  # at the first call after an interruption: the records from before it
+
+    @property
+    def done(self) -> int:
+        """Steps done, counted over all groups."""
+        return self.group * self.steps + self.step
+
+    @property
+    def total(self) -> int:
+        """Steps of all groups."""
+        return self.groups * self.steps
+
+
+Listener = Callable[[Progress], None]
 
 
 def shown(value: float) -> str:
@@ -23,20 +49,17 @@ class Bar:
         self.bar: tqdm | None = None
         self.last: dict[str, str] = {}
 
-    def __call__(self, news: Mapping[str, Any]) -> None:
+    def __call__(self, news: Progress) -> None:
         """Take what the trainer says after each call to the device."""
-        done = news["group"] * news["steps"] + news["step"]
         if self.bar is None:
-            total = news["groups"] * news["steps"]
-            self.bar = tqdm(total=total, initial=0, desc=self.label, unit="step", disable=None, smoothing=0.1)
-            self.bar.initial = self.bar.n = self.bar.last_print_n = done
+            self.bar = tqdm(total=news.total, desc=self.label, unit="step", disable=None, smoothing=0.1)
+            self.bar.initial = self.bar.n = self.bar.last_print_n = news.done
             return
-        if "entries" in news:
-            self.last |= summary(news["entries"], self.metric)
-        if news["groups"] > 1:
-            self.last["group"] = f"{news['group'] + 1}/{news['groups']}"
+        self.last |= summary(news.entries, self.metric)
+        if news.groups > 1:
+            self.last["group"] = f"{news.group + 1}/{news.groups}"
         self.bar.set_postfix(self.last, refresh=False)
-        self.bar.update(done - self.bar.n)
+        self.bar.update(news.done - self.bar.n)
 
     def close(self) -> None:
         """End the line of the bar."""
@@ -44,7 +67,7 @@ class Bar:
             self.bar.close()
 
 
-def summary(entries: list[Mapping[str, Any]], metric: str) -> dict[str, str]:
+def summary(entries: Sequence[Mapping[str, Any]], metric: str) -> dict[str, str]:
     """Means over members of the loss and the test metric, where the entries have them."""
     return {
         name: shown(fmean(entry[name] for entry in entries))

@@ -53,7 +53,7 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
     """
     config = stack[0]
     task, precision = config.task, PRECISIONS[config.trainer.precision]
-    remembers = getattr(task, "needs_former", False)  # the parameters before the last step, in each state
+    remembers = task.needs_former  # the parameters before the last step, in each state
     initialise, apply = rwf.functional(lambda rngs: task.network(config.model, config.embedding, rngs))
     transformations = [run.optimizer.transformation() for run in stack]
 
@@ -116,9 +116,7 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
         return rwf.compose(state["factors"]), state["constants"]
 
     def evaluate(effective, shared, item, step):
-        if hasattr(task, "shared_at"):
-            shared = task.shared_at(shared, step)
-        return task.evaluate(lambda *inputs: apply(*effective, *inputs), shared, item)
+        return task.evaluate(lambda *inputs: apply(*effective, *inputs), task.shared_at(shared, step), item)
 
     def predict(effective, shared, item):
         return task.predict(lambda *inputs: apply(*effective, *inputs), shared, item)
@@ -142,8 +140,7 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
     predicted, analysed = (over(function, 0, None, 0) for function in (predict, analyse))
 
     def predictions(state: PyTree, shared: PyTree, items: PyTree) -> dict[str, jax.Array]:
-        arrays = predicted(effective(state), shared, items)
-        return arrays | analysed(state, shared, items) if hasattr(task, "analyse") else arrays
+        return predicted(effective(state), shared, items) | analysed(state, shared, items)
 
     started = over(start, 0, None, 0, compiler_options={"xla_backend_optimization_level": 0})  # runs once
 

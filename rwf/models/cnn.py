@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -58,7 +59,8 @@ class CNN(nnx.Module):
         activate = activation_function(self.activation)
         h = jnp.asarray(field)[..., None]
         for convolution, types in zip(self.convolutions, self.types, strict=True):
-            h = plus_bias(halved(h, convolution.kernel[...], types.get("dtype")), convolution.bias[...])
+            bias: Any = convolution.bias
+            h = plus_bias(halved(h, convolution.kernel[...], types.get("dtype")), bias[...])
             h = activate(h.astype(types.get("preferred_element_type", types.get("dtype", h.dtype))))
         return self.output(h.reshape(*h.shape[:-3], -1))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from flax import nnx
 
@@ -44,10 +45,10 @@ class DeepONet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_positive(sensors=sensors, in_features=in_features, depth=depth, width=width)
-        sizes = {"depth": depth, "width": width, "activation": activation}
+        sizes: dict[str, Any] = {"depth": depth, "width": width, "activation": activation}
         branch = partial(MLP, sensors, **sizes) if branch is None else branch
         types = {} if dtype is None else {"dtype": dtype}  # an own branch need not know of it
-        self.branch = branch(out_features=width, **types, rngs=rngs)
+        self.branch: Any = branch(out_features=width, **types, rngs=rngs)
         self.trunk = MLP(in_features, width, **sizes, **types, embedding=embedding, rngs=rngs)
 
     def __call__(self, a: InputFunction, y: Coordinates | Jet) -> Array | Jet:
@@ -58,5 +59,5 @@ def inner_product(branch: Array, trunk: Array | Jet) -> Array | Jet:
     """Sum of products over the last axis; a matrix product where all functions share the points."""
     if trunk.ndim == 2 and branch.ndim >= 2 and branch.shape[-2] == 1:
         return jets.linear(lambda stream: branch[..., 0, :] @ stream.T, trunk)
-    branch, trunk = jets.same_rank(branch, trunk)
-    return (branch * trunk).sum(-1)
+    left, right = jets.same_rank(branch, trunk)
+    return (left * right).sum(-1)

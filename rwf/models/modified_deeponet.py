@@ -58,13 +58,13 @@ class ModifiedDeepONet(nnx.Module):
 
     def __call__(self, a: InputFunction, y: Coordinates | Jet) -> Array | Jet:
         activate = activation_function(self.activation)
-        a, y = jets.same_rank(a, y if self.embedding is None else self.embedding(y))
-        v = activate(self.encoder_v(y))
-        u_minus_v = activate(self.encoder_u(a)) - v
+        sensors, point = jets.same_rank(a, y if self.embedding is None else self.embedding(y))
+        v = activate(self.encoder_v(point))
+        u_minus_v = activate(self.encoder_u(sensors)) - v
 
-        def sub_net(layers: nnx.Module, h: Array | Jet) -> Array | Jet:
+        def sub_net(layers: nnx.List, h: Array | Jet) -> Array | Jet:
             for layer in layers[:-1]:
                 h = v + activate(layer(h)) * u_minus_v
             return layers[-1](h)
 
-        return (sub_net(self.branch, a) * sub_net(self.trunk, y)).sum(-1)
+        return (sub_net(self.branch, sensors) * sub_net(self.trunk, point)).sum(-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +50,8 @@ class SIREN(nnx.Module):
         self.omega_0 = omega_0
         self.embedding, features = build_embedding(embedding, in_features, rngs)
         sizes = [features, *[width] * depth, out_features]
-        phases = {} if dtype is None else {"preferred_element_type": jnp.promote_types(dtype, jnp.float32)}
+        wide = None if dtype is None else jnp.promote_types(dtype, jnp.float32)
+        phases: dict[str, Any] = {} if wide is None else {"preferred_element_type": wide}
         types = layer_dtypes(dtype, depth + 1, self.embedding)
         self.layers = nnx.List(
             Dense(

@@ -69,7 +69,7 @@ def test_values_behind_a_metric_are_kept_and_older_rows_have_none():
     [
         ({"psnr": [[1.0]]}, "each psnr has 1 lists for 2 items"),
         ({"iou": [[1.0], [1.0]]}, "each has 'iou', which is not among the metrics"),
-        ({"psnr": [1.0, 2.0]}, "not iterable"),
+        ({"psnr": [1.0, 2.0]}, "each, psnr 1: must be"),
     ],
 )
 def test_values_that_belong_to_no_metric_or_item_are_one_line(each, says):
@@ -90,13 +90,14 @@ def test_not_a_number_becomes_null():
     ("changes", "words"),
     [
         ({"colour": 1}, "unknown key colour"),
-        ({"seed": "0"}, "seed must be int"),
-        ({"status": "fine"}, "status must be one of finished, diverged"),
+        ({"seed": "0"}, "seed: must be a valid integer, not '0'"),
+        ({"status": "fine"}, "status: must be 'finished' or 'diverged', not 'fine'"),
         ({"metric": "iou"}, "metric 'iou' is not among the metrics"),
         ({"items": ["one"]}, "metric psnr has 2 values for 1 items"),
         ({"collapsed": [True]}, "collapsed has 1 values for 2 items"),
-        ({"data": {"name": "x"}}, "data must have name, checksum and stand_in"),
+        ({"data": {"name": "x"}}, "data: missing key checksum; data: missing key stand_in"),
         ({"variant": ["omega"]}, "key=value"),
+        ({"metrics": {"psnr": [1.0, "2"]}}, "metrics, psnr 2: must be a valid number, not '2'"),
     ],
 )
 def test_wrong_rows_are_refused_in_one_line(changes, words):
@@ -164,7 +165,7 @@ def test_runs_folder(tmp_path):
     (folder / "result.json").write_text(json.dumps({"rows": [EXAMPLE]}))
     assert read_runs(tmp_path) == [row()]
     (folder / "result.json").write_text(json.dumps([EXAMPLE]))
-    with pytest.raises(ValueError, match=r"result\.json: expected an object"):
+    with pytest.raises(ValueError, match=r"result\.json: must be an object of keys and values, not a list"):
         read_runs(tmp_path)
 
 
@@ -211,3 +212,12 @@ def test_a_file_that_is_not_text_is_named(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"darcy\.jsonl: not text in UTF-8"):
         read_results(tmp_path)
+
+
+def test_committed_rows_are_written_as_they_were_read(tmp_path):
+    results = Path(__file__).resolve().parents[2] / "results"
+    add_rows(tmp_path, read_results(results))
+    committed = sorted(results.glob("*/rows/*.jsonl"))
+    assert committed
+    for path in committed:
+        assert (tmp_path / path.relative_to(results)).read_bytes() == path.read_bytes()

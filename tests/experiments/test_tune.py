@@ -24,6 +24,7 @@ def row_with(values) -> Row:
     fields = {field.name: "" for field in dataclasses.fields(Row)}
     fields |= {"protocol": 1, "seed": 0, "steps": 1, "variant": (), "items": tuple(map(str, values))}
     fields |= {"metric": "relative_l2", "metrics": {"relative_l2": values}, "status": "finished"}
+    fields |= {"seconds": 1.0, "iterations_per_second": None, "packages": {}, "commit": None, "dirty": None}
     return Row(**{**fields, "data": {"name": "", "checksum": "", "stand_in": None}})
 
 
@@ -93,12 +94,15 @@ def test_the_mean_of_what_did_not_diverge_is_no_objective():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "maps settings"),
+        ("", "space.yaml: must be an object of keys and values, not None"),
         ("parameterization.mean: 3", "needs {low, high}"),
         ("parameterization.mean: { low: 3, high: 1 }", "low=3 must be a number below high=1"),
         ("parameterization.mean: { low: 0, high: 1, log: true }", "log needs low above 0"),
-        ("parameterization.mean: { low: 0, high: 1, lgo: true }", "unknown lgo"),
-        ("parameterization.mean: []", "empty list"),
+        (
+            "parameterization.mean: { low: 0, high: 1, lgo: true }",
+            "parameterization.mean, interval: unknown key lgo",
+        ),
+        ("parameterization.mean: []", "should have at least 1 item"),
         ("parameterization.maen: [1, 2]", "did you mean `parameterization.mean`"),
         ("parameterization.std: { low: -1.0, high: 1.0 }", "std"),
     ],

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from pydantic import AfterValidator, Field
+from pydantic.dataclasses import dataclass
 
 from experiments.files import Arrays, write_atomically, write_text
 from experiments.records import Cell
@@ -19,21 +21,52 @@ from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Group, Records, Run, find
 from experiments.reporting.tables import specs
 from experiments.reporting.tables import table as tables
+from experiments.validation import FILE, validated
 
 PUBLISHED = "Drawn from the published runs."
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """The function that draws, and what its module says of the runs that it needs and of what it reads of them."""
+
+    draw: Callable[..., Figure]
+    needs: tuple[str, ...]  # what a run must have beside its row: "predictions", "curves"
+    reads: Callable[[Drawn], Iterable[tuple[Run, Arrays]]]
+
+
+def _drawing(content: dict[str, Any]) -> Drawing:
+    """What stands at `_target_`, with the settings beside it."""
+    module, _, name = content.pop("_target_").rpartition(".")
+    try:
+        found = importlib.import_module(module)
+        draw = functools.partial(getattr(found, name), **content)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(str(error)) from error
+    reads = getattr(found, "reads", None)
+    return Drawing(
+        draw, getattr(found, "NEEDS", ()), functools.partial(reads, **content) if reads else _nothing
+    )
+
+
+def _nothing(drawn: Drawn) -> Iterable[tuple[Run, Arrays]]:
+    return ()
+
+
+@dataclass(frozen=True, config=FILE)
 class FigureSpec:
     """One figure: its groups of cells by name, and the function that draws them, with its settings."""
 
     name: str
     title: str
     caption: str
-    groups: Mapping[str, Group]
-    draw: Callable[..., Figure]
-    needs: tuple[str, ...] = ()  # what a run must have beside its row: "predictions", "curves"
-    reads: Callable[[Drawn], Iterable[tuple[Run, Arrays]]] = lambda drawn: ()
+    drawing: Annotated[Any, AfterValidator(_drawing)] = Field(alias="draw")
+    groups: dict[str, Group] = Field(alias="cells", default_factory=dict)
+
+    @property
+    def draw(self) -> Callable[..., Figure]:
+        """The function that draws the groups."""
+        return self.drawing.draw
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -44,37 +77,14 @@ class FigureSpec:
         cells, found = set(self.cells), set()
         for run in runs:
             cell = run.row.cell
-            if cell in cells - found and all(getattr(run, need) for need in self.needs):
+            if cell in cells - found and all(getattr(run, need) for need in self.drawing.needs):
                 found.add(cell)
         return len(found)
 
 
 def figure_spec(name: str) -> FigureSpec:
-    """The description of a figure. Raises ValueError that names the file at fault."""
-    content = specs.read(name)
-    try:
-        groups = {key: _group(value) for key, value in content.pop("cells", {}).items()}
-        for group in groups.values():
-            _ = group.cells
-        return FigureSpec(name=name, groups=groups, **_functions(content.pop("draw")), **content)
-    except (TypeError, KeyError, ValueError, ImportError, AttributeError) as error:
-        raise ValueError(f"{name}.yaml: {error}") from error
-
-
-def _group(content: Mapping[str, Any]) -> Group:
-    lists = {key: tuple(content[key]) for key in ("parameterizations", "variant") if key in content}
-    return Group(**{**content, **lists})
-
-
-def _functions(content: dict[str, Any]) -> dict[str, Any]:
-    """The function that draws, and what its module says of the runs that it needs and of what it reads of them."""
-    module, _, function = content.pop("_target_").rpartition(".")
-    found = importlib.import_module(module)
-    draws = getattr(found, function)
-    functions = {"draw": lambda groups: draws(groups, **content), "needs": getattr(found, "NEEDS", ())}
-    if hasattr(found, "reads"):
-        functions["reads"] = lambda drawn: found.reads(drawn, **content)
-    return functions
+    """The description of a figure. Raises ValueError that names the file and the key at fault."""
+    return validated(FigureSpec, {"name": name, **specs.read(name)}, f"{name}.yaml")
 
 
 def own_or_published(spec: FigureSpec, records: Records) -> tuple[Sequence[Run], list[str]]:

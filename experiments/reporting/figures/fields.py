@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
-from experiments.reporting.metrics import metric_named
+from experiments.reporting.metrics import column_label, metric_named
 
 NEEDS = ("predictions", "curves")  # of the runs of each cell
 
@@ -39,7 +39,7 @@ def comparison(
     truth = None if known is None else known.predictions["truth"][0]
     pictures = [("Truth", None if known is None else (known, "truth"))]
     pictures += [
-        (style.LABELS[name], (shown[name], "prediction") if name in shown and known else None)
+        (column_label(name), (shown[name], "prediction") if name in shown and known else None)
         for name in names
     ]
     last = None

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from experiments.reporting.figures import style
-from experiments.reporting.metrics import METRICS
+from experiments.reporting.metrics import find_metric
 from experiments.reporting.tables.sweeps import Point, Setting, Sweep, completed, heading, metric_text, shown
 
 SHADES = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000")
@@ -102,11 +102,13 @@ def _scale(sweep: Sweep) -> tuple[Normalize, str]:
 
 def _factor(sweep: Sweep) -> float:
     """From stored values of the metric to those that the tables show."""
-    return METRICS[sweep.metric].scale if sweep.metric in METRICS else 1.0
+    described = find_metric(sweep.metric)
+    return described.scale if described else 1.0
 
 
 def _high_is_better(sweep: Sweep) -> bool:
-    return sweep.metric in METRICS and METRICS[sweep.metric].higher_is_better
+    described = find_metric(sweep.metric)
+    return described is not None and described.higher_is_better
 
 
 def _remark(sweep: Sweep, beside: Sequence[Point]) -> str:

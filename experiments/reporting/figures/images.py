@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.metrics import Metric
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
-from experiments.reporting.metrics import Metric, metric_named
+from experiments.reporting.metrics import column_label, metric_named
 from experiments.tasks.surface_view import shaded
 
 NEEDS = ("predictions",)  # of the runs of each cell
@@ -55,7 +56,7 @@ def comparison(
         line[0].set_ylabel(drawn.group.label)
         _show_predictions(line[1:], pictures, metric_named(metric))
     for axis, name in zip(axes[0], ("Truth", *names), strict=True):
-        axis.set_title(style.LABELS.get(name, name))
+        axis.set_title(column_label(name))
     return figure
 
 

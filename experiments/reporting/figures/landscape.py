@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from scipy.optimize import brentq
 
@@ -97,7 +97,7 @@ def _plane_panel(axes: Axes, start: float, scale: float) -> None:
     s, v = np.meshgrid(np.linspace(0.05, 3.2, 300), np.linspace(-3.2, 3.2, 300))
     levels = loss(GLOBAL) + 5.0 * np.linspace(0, 1, 13) ** 2
     heights = np.minimum(loss(s * v), levels[-1])
-    norm = mpl.colors.PowerNorm(0.5, levels[0], 2.5 * levels[-1])
+    norm = PowerNorm(0.5, levels[0], 2.5 * levels[-1])
     shading = axes.contourf(s, v, heights, levels=levels, cmap="Greys", norm=norm)
     shading.set_rasterized(True)
     axes.contour(s, v, heights, levels=levels[1:-1], colors="white", linewidths=0.4)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn
-from experiments.reporting.metrics import METRICS
+from experiments.reporting.metrics import find_metric
 
 NEEDS = ("curves",)  # of the runs of each cell
 
@@ -18,7 +18,7 @@ def convergence(groups: Mapping[str, Drawn], quantity: str = "loss") -> Figure:
     """A panel per group: a quantity of the history over the iterations, median and range over seeds."""
     width = style.PAGE if len(groups) > 1 else 4.0
     figure, panels = plt.subplots(1, len(groups), figsize=(width, 2.6), layout="constrained", squeeze=False)
-    metric = METRICS.get(quantity)
+    metric = find_metric(quantity)
     for panel, drawn in zip(panels[0], groups.values(), strict=True):
         runs = {name: drawn.of(name) for name in drawn.group.parameterizations}
         if style.curves(panel, runs, quantity, metric.scale if metric else 1.0):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
+from experiments.reporting.metrics import column_label
 
 NEEDS = ("predictions", "curves")  # of the runs of each cell
 SPECTRUM = "ntk_eigenvalues"
@@ -54,14 +55,14 @@ def reads(drawn: Drawn, **_) -> Iterator[tuple[Run, dict[str, np.ndarray]]]:
 
 
 def _prediction(axes: Axes, drawn: Drawn, name: str) -> None:
-    title, runs, shown = style.LABELS[name], drawn.of(name), drawn.pictured(name)
+    title, runs, shown = column_label(name), drawn.of(name), drawn.pictured(name)
     if shown is None:
         style.pending(axes, title)
         return
     arrays = shown.predictions
     x = np.ravel(arrays["x"][0])
     axes.plot(x, np.ravel(arrays["truth"][0]), color="#999999", linewidth=1.6, label="target")
-    axes.plot(x, np.ravel(arrays["prediction"][0]), color=style.COLOURS[name], linewidth=0.9, label=title)
+    axes.plot(x, np.ravel(arrays["prediction"][0]), color=style.colour(name), linewidth=0.9, label=title)
     errors = [run.row.metrics.get("relative_l2", (None,))[0] for run in runs]
     known = [error for error in errors if error is not None]
     axes.set(xlabel="x", title=f"{title}, error {100 * np.median(known):.1f} %" if known else title)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from experiments.reporting import selection
 from experiments.reporting.figures import style
+from experiments.reporting.metrics import column_label
 from experiments.reporting.tables.table import Entry, Table
 
 STEP = 0.17  # between two parameterizations of a choice
@@ -49,15 +50,15 @@ def choices(table: Table) -> Figure:
 def _point(axes: Axes, x: float, entry: Entry, name: str, scale: float, label: bool) -> None:
     metric = entry.rows[0].metric
     values = [scale * value for value in selection.values(entry.rows, metric).values()]
-    colour = style.COLOURS[name]
+    colour = style.colour(name)
     if len(values) > 1:
         axes.plot([x + STEP / 3] * len(values), values, ".", color=colour, alpha=0.35, markersize=3, zorder=2)
     spread = None if entry.ours.spread is None else scale * entry.ours.spread
     axes.errorbar(
         x, scale * entry.ours.mean, spread, color=colour, marker=MARKERS[name], markersize=4.5, capsize=2,
-        elinewidth=0.8, linestyle="none", label=style.LABELS[name] if label else None, zorder=3,
+        elinewidth=0.8, linestyle="none", label=column_label(name) if label else None, zorder=3,
     )  # fmt: skip
 
 
 def _labelled(axes: Axes, name: str) -> bool:
-    return style.LABELS[name] in axes.get_legend_handles_labels()[1]
+    return column_label(name) in axes.get_legend_handles_labels()[1]

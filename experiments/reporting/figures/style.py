@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -10,12 +11,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from experiments.config.compose import group_options
 from experiments.reporting.loading import Run
-from experiments.reporting.metrics import CONTROL, LABELS
+from experiments.reporting.metrics import CONTROL, column_label
 
 COLOURS = {"plain": "#0072B2", "aa": "#E69F00", "wn": "#009E73", "rwf": "#D55E00", CONTROL: "#CC79A7"}
 DASHES = {"plain": "-", "aa": (0, (4, 1.5)), "wn": (0, (5, 1.2, 1, 1.2)), "rwf": "-", CONTROL: ":"}
 WIDTHS = {"rwf": 1.7}
+SPARE = ("#56B4E9", "#7A5C00", "#5D3A9B", "#999999")  # of parameterizations that are not named above
 TRUTH, BASELINE = "#222222", "#222222"
 FIELD_MAP, ERROR_MAP = "cividis", "magma_r"
 PAGE = 7.0  # inches, the text width of a page
@@ -53,13 +56,20 @@ def look() -> Iterator[None]:
         yield
 
 
+def colour(name: str) -> str:
+    """The colour of a parameterization: its own, or a spare one by its place among the configs' others."""
+    others = [option for option in group_options("parameterization") if option not in COLOURS]
+    place = others.index(name) if name in others else zlib.crc32(name.encode())
+    return COLOURS.get(name, SPARE[place % len(SPARE)])
+
+
 def line(name: str) -> dict:
     """Colour, dashes, width and label of a parameterization's lines."""
     return {
-        "color": COLOURS[name],
-        "linestyle": DASHES[name],
+        "color": colour(name),
+        "linestyle": DASHES.get(name, (0, (1, 1))),
         "linewidth": WIDTHS.get(name, 1.2),
-        "label": LABELS[name],
+        "label": column_label(name),
         "zorder": 3 if name == "rwf" else 2,
     }
 
@@ -98,7 +108,7 @@ def band(axes: Axes, steps: np.ndarray, values: np.ndarray, name: str) -> None:
     axes.plot(steps, np.median(values, axis=0), **line(name))
     if len(values) > 1:
         low, high = values.min(axis=0), values.max(axis=0)
-        axes.fill_between(steps, low, high, color=COLOURS[name], alpha=0.18, linewidth=0)
+        axes.fill_between(steps, low, high, color=colour(name), alpha=0.18, linewidth=0)
 
 
 def together(runs: Sequence[Run], quantity: str) -> tuple[np.ndarray, np.ndarray] | None:

@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.metrics import Metric
 from experiments.reporting import selection
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
-from experiments.reporting.metrics import Metric, metric_named
+from experiments.reporting.metrics import metric_named
 
 SHADES = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#56B4E9")
 MARKERS = "osD^vP"
@@ -30,7 +31,7 @@ def ablation(
     described = metric_named(metric)
     figure, axes = plt.subplots(figsize=(4.2, 3.0), layout="constrained")
     drawn = False
-    for n, value in enumerate(sweep.group.sweep[lines]):
+    for n, value in enumerate((sweep.group.sweep or {})[lines]):
         settings = [setting for setting in sweep.group.settings if setting[lines] == value]
         points = [(setting[horizontal], sweep.of("rwf", setting)) for setting in settings]
         shade = {"color": SHADES[n % len(SHADES)], "marker": MARKERS[n % len(MARKERS)], "markersize": 4}
@@ -67,7 +68,7 @@ def siren(groups: Mapping[str, Drawn], metric: str = "psnr") -> Figure:
 
 
 def _siren_panel(axes: Axes, sweep: Drawn, baseline: Drawn, rwf: Drawn, metric: str) -> None:
-    (key,) = sweep.group.sweep
+    (key,) = sweep.group.sweep or {}
     points = [(setting[key], sweep.of("plain", setting)) for setting in sweep.group.settings]
     look = {"color": style.COLOURS["plain"], "marker": "o", "markersize": 4, "label": "SIREN"}
     drawn = _line(axes, points, metric, look)

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Group, Run, find
-from experiments.reporting.metrics import METRICS
+from experiments.reporting.metrics import find_metric
 from experiments.reporting.provenance import mapping
 
 INK = "#010203"  # stands for the page's own text colour
@@ -57,7 +57,7 @@ def _has(runs: Sequence[Run], quantity: str) -> bool:
 
 
 def _picture(drawn: Drawn, quantity: str, name: str) -> str:
-    metric = METRICS.get(quantity)
+    metric = find_metric(quantity)
     label = metric.heading if metric else "training loss"
     with style.look(), mpl.rc_context(SETTINGS):
         figure, axes = plt.subplots(figsize=(3.6, 2.5), layout="constrained")

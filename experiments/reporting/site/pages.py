@@ -20,7 +20,7 @@ from experiments.files import write_atomically, write_text
 from experiments.records import Row
 from experiments.reporting import provenance
 from experiments.reporting.loading import Records, Run
-from experiments.reporting.metrics import PARAMETERIZATIONS
+from experiments.reporting.metrics import PARAMETERIZATIONS, column_label
 from experiments.reporting.site import documents, html_tables
 from experiments.reporting.site.costs import costs
 from experiments.reporting.site.curves import learning_curves
@@ -146,7 +146,7 @@ def _curves(records: Records) -> list[tuple[str, list]]:
 def _sources(runs: Iterable[Run]) -> list[tuple[str, provenance.Link]]:
     return [
         (
-            f"{provenance.LABELS.get(run.row.parameterization, run.row.parameterization)} seed {run.row.seed}",
+            f"{column_label(run.row.parameterization)} seed {run.row.seed}",
             provenance.link([run.row]),
         )
         for run in runs

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.metrics import Metric
 from experiments.reporting import selection
-from experiments.reporting.metrics import PARAMETERIZATIONS, Metric
+from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.statistics import Values, interval_text
 from experiments.reporting.studies.study import Study
 from experiments.reporting.tables.grid import Cell, Grid

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import field
+from typing import Literal
 
 import yaml
+from pydantic.dataclasses import dataclass
 
 from experiments.config.compose import CONFIGS, configure
 from experiments.config.protocols import protocol_of
@@ -20,24 +21,25 @@ from experiments.records import Cell, Row
 from experiments.reporting.metrics import PARAMETERIZATIONS, metric_named
 from experiments.reporting.selection import PROFILES
 from experiments.reporting.tables import table as tables
-from experiments.reporting.tables.specs import Line, Printed, TableSpec
+from experiments.reporting.tables.specs import CellWords, Line, MetricName, PaperNumbers, TableSpec
+from experiments.validation import FILE, validated
 
 FOLDER = CONFIGS / "study"
 OF_RWF = ("protocol.rwf.", "parameterization.")  # settings that the other columns do not know
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=FILE)
 class Option:
     """One choice: its settings in Hydra's words, and what of the study's cell, columns and paper it changes."""
 
     label: str
     settings: tuple[str, ...] = ()
-    cell: Mapping[str, str] = field(default_factory=dict)
-    parameterizations: Mapping[str, str] = field(default_factory=dict)  # what stands in a column instead
-    paper: Mapping[str, Printed] | None = None
+    cell: dict[Literal["experiment", "embedding", "model"], str] = field(default_factory=dict)
+    parameterizations: dict[str, str] = field(default_factory=dict)  # what stands in a column instead
+    paper: PaperNumbers | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=FILE)
 class Smaller:
     """What all choices have under a profile: settings, and the words that say what is smaller."""
 
@@ -45,7 +47,7 @@ class Smaller:
     reduced: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=FILE)
 class Study:
     """One study.
 
@@ -58,11 +60,11 @@ class Study:
     name: str
     title: str
     question: str
-    cell: Mapping[str, str]
-    metric: str
+    cell: CellWords
+    metric: MetricName
     choices: tuple[Option, ...]
-    paper: Mapping[str, Printed] = field(default_factory=dict)
-    profiles: Mapping[str, Smaller] = field(default_factory=dict)
+    paper: PaperNumbers = field(default_factory=dict)
+    profiles: dict[str, Smaller] = field(default_factory=dict)
     only: str | None = None
     criterion: str | None = None
     spread_counts: bool = False
@@ -72,6 +74,16 @@ class Study:
     def columns(self) -> tuple[str, ...]:
         """The parameterizations that are run: the paper's four and `further` ones."""
         return (*PARAMETERIZATIONS, *self.further)
+
+    def __post_init__(self) -> None:
+        if len({choice.label for choice in self.choices}) < max(2, len(self.choices)):
+            raise ValueError("it needs two choices or more, with labels of their own")
+        if self.spread_counts and not (_spread(self) and metric_named(self.metric).ratio):
+            raise ValueError(
+                "spread_counts needs the paper's spread of plain, and a metric compared as a ratio"
+            )
+        for profile in PROFILES:
+            self.cells(profile)
 
     def cells(self, profile: str) -> tuple[Cell, ...]:
         """What has to run, each once; the variants are words for the command line."""
@@ -118,25 +130,9 @@ def read_study(name: str) -> Study:
     path = FOLDER / f"{name}.yaml"
     if not path.exists():
         raise ValueError(f"no study named {name!r}: known are {', '.join(names())}")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    try:
-        if content["name"] != name:
-            raise ValueError(f"its name must be {name}")
-        metric_named(content["metric"])
-        choices = tuple(_option(choice) for choice in content.pop("choices"))
-        if len({choice.label for choice in choices}) < max(2, len(choices)):
-            raise ValueError("it needs two choices or more, with labels of their own")
-        profiles = {key: _smaller(value) for key, value in content.pop("profiles", {}).items()}
-        fields = {"choices": choices, "profiles": profiles, "paper": _printed(content.get("paper"))}
-        study = Study(**{**content, **fields, "further": tuple(content.get("further", ()))})
-        if study.spread_counts and not (_spread(study) and metric_named(study.metric).ratio):
-            raise ValueError(
-                "spread_counts needs the paper's spread of plain, and a metric compared as a ratio"
-            )
-        for profile in PROFILES:
-            study.cells(profile)
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{path.name}: {error}") from error
+    study = validated(Study, yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
+    if study.name != name:
+        raise ValueError(f"{path.name}: its name must be {name}")
     return study
 
 
@@ -147,25 +143,6 @@ def _spread(study: Study) -> float | None:
 def _joined(general: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
     """Both, each key once: where a choice sets what its profile sets, its own counts."""
     return tuple({word.partition("=")[0]: word for word in (*general, *own)}.values())
-
-
-def _option(content: Mapping[str, Any]) -> Option:
-    paper = _printed(content["paper"]) if "paper" in content else None
-    return Option(**{**content, "settings": tuple(content.get("settings", ())), "paper": paper})
-
-
-def _smaller(content: Mapping[str, Any]) -> Smaller:
-    return Smaller(**{**content, "settings": tuple(content.get("settings", ()))})
-
-
-def _printed(content: Mapping[str, Any] | None) -> dict[str, Printed]:
-    numbers = {
-        key: Printed(*(value if isinstance(value, list) else [value]))
-        for key, value in (content or {}).items()
-    }
-    if numbers and list(numbers) != list(PARAMETERIZATIONS):
-        raise ValueError(f"paper must have {', '.join(PARAMETERIZATIONS)}, in this order")
-    return numbers
 
 
 def table(study: Study, profile: str, rows: Iterable[Row], published: Iterable[Row] = ()) -> tables.Table:
@@ -185,7 +162,7 @@ def table(study: Study, profile: str, rows: Iterable[Row], published: Iterable[R
     for choice in study.choices:
         cell = {**study.cell, **choice.cell, "variant": _variant(choice)}
         paper = study.paper if choice.paper is None else choice.paper
-        lines.append(Line(choice.label, cell, study.metric, paper))
+        lines.append(Line(choice.label, CellWords(**cell), study.metric, paper))
     spec = TableSpec(f"study_{study.name}", study.title, study.question, tuple(lines), columns=study.columns)
     return tables.build(spec, own, others)
 

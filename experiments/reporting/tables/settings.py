@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import Field
+from pydantic.dataclasses import dataclass as validated_dataclass
+
 from experiments.config.compose import compose_config, flatten
 from experiments.reporting.tables import specs
 from experiments.reporting.tables.grid import Cell, Grid, csv_text
+from experiments.validation import FILE, validated
 
 UNEXPLAINED = "differs from the paper, and no reason is given"
 
 
-@dataclass(frozen=True)
+@validated_dataclass(frozen=True, config=FILE)
 class Column:
     """One hyper-parameter: its heading, its key in the composed config, and how its values are written.
 
@@ -23,8 +27,8 @@ class Column:
 
     label: str
     key: str
-    words: Mapping[Any, str] = field(default_factory=dict)
-    unless: Mapping[str, Any] = field(default_factory=dict)
+    words: dict[Any, str] = field(default_factory=dict)
+    unless: dict[str, Any] = field(default_factory=dict)
 
     def value(self, config: Mapping[str, Any]) -> Any:
         """The value in a flat config, as it would be printed; None for a dash."""
@@ -33,15 +37,35 @@ class Column:
         return self.words.get(config[self.key], config[self.key])
 
 
-@dataclass(frozen=True)
+@validated_dataclass(frozen=True, config=FILE)
 class SettingsLine:
     """One benchmark: the experiments that it stands for, the paper's values by column, and reasons."""
 
     group: str
     label: str
-    experiments: Sequence[str]
-    printed: Sequence[Any]
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    experiments: tuple[str, ...]
+    printed: tuple[Any, ...]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@validated_dataclass(frozen=True, config=FILE)
+class SettingsSpec:
+    """The description of a table of hyper-parameters; `words` go to the composition of every experiment."""
+
+    name: str
+    title: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[SettingsLine, ...]
+    words: tuple[str, ...] = Field(alias="with", default=())
+
+    def __post_init__(self) -> None:
+        labels = {column.label for column in self.columns}
+        for line in self.rows:
+            if len(line.printed) != len(self.columns):
+                raise ValueError(f"{line.label}: {len(line.printed)} printed for {len(self.columns)} columns")
+            if unknown := sorted(line.reasons.keys() - labels):
+                raise ValueError(f"{line.label}: a reason for {', '.join(unknown)}, which is no column")
 
 
 @dataclass(frozen=True)
@@ -77,16 +101,9 @@ class SettingsTable:
 
 def read(name: str) -> SettingsTable:
     """Compose the configs of a table of hyper-parameters. Raises ValueError naming what is wrong in its file."""
-    content = specs.read(name)
-    try:
-        columns = [Column(**column) for column in content["columns"]]
-        lines = [SettingsLine(**line) for line in content["rows"]]
-        words = content.get("with", [])
-        rows = [(line.group, line.label, _cells(line, columns, words)) for line in lines]
-        headings = [column.label for column in columns]
-        return SettingsTable(name, content["title"], content["caption"].strip(), headings, rows)
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{name}.yaml: {error}") from error
+    spec = validated(SettingsSpec, {"name": name, **specs.read(name)}, f"{name}.yaml")
+    rows = [(line.group, line.label, _cells(line, spec.columns, spec.words)) for line in spec.rows]
+    return SettingsTable(name, spec.title, spec.caption.strip(), [c.label for c in spec.columns], rows)
 
 
 def _cells(line: SettingsLine, columns: Sequence[Column], words: Sequence[str]) -> list[Setting]:
@@ -94,9 +111,6 @@ def _cells(line: SettingsLine, columns: Sequence[Column], words: Sequence[str]) 
         flatten(compose_config([f"experiment={name}", "profile=paper", "tracking=none", *words])[0])
         for name in line.experiments
     ]
-    unknown = line.reasons.keys() - {column.label for column in columns}
-    if unknown:
-        raise ValueError(f"{line.label}: a reason for {', '.join(sorted(unknown))}, which is no column")
     cells = []
     for column, printed in zip(columns, line.printed, strict=True):
         ours = list(dict.fromkeys(column.value(config) for config in configs))

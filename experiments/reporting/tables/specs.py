@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple, NotRequired
 
 import yaml
+from pydantic import AfterValidator, BeforeValidator, with_config
+from pydantic.dataclasses import dataclass
+from typing_extensions import TypedDict
 
 from experiments.records import Cell
 from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, metric_named
+from experiments.validation import FILE, validated
 
 SETTINGS = ("table_2", "table_3", "table_4")
 """The tables of hyper-parameters: rendered from the configs, nothing has to run for them."""
@@ -18,24 +20,51 @@ SETTINGS = ("table_2", "table_3", "table_4")
 PAPER = Path(__file__).resolve().parents[3] / "configs" / "paper"
 
 
-@dataclass(frozen=True)
-class Printed:
+class Printed(NamedTuple):
     """A number as the paper prints it: in the unit of the table, with its ± where it has one."""
 
     value: float
     spread: float | None = None
 
 
-@dataclass(frozen=True)
+def _in_order(numbers: dict[str, Printed]) -> dict[str, Printed]:
+    if numbers and list(numbers) != list(PARAMETERIZATIONS):
+        raise ValueError(f"paper must have {', '.join(PARAMETERIZATIONS)}, in this order")
+    return numbers
+
+
+def _pair(given: Any) -> Any:
+    return given if isinstance(given, (list, tuple)) else [given]
+
+
+PaperNumbers = Annotated[dict[str, Annotated[Printed, BeforeValidator(_pair)]], AfterValidator(_in_order)]
+"""What the paper prints in a line, by parameterization; in files `value` or `[value, spread]`."""
+MetricName = Annotated[str, AfterValidator(lambda name: metric_named(name) and name)]
+
+
+@with_config(FILE)
+class CellWords(TypedDict):
+    """The cells of a line, parameterizations apart."""
+
+    experiment: str
+    embedding: str
+    model: str
+    variant: NotRequired[tuple[str, ...]]
+
+
+@dataclass(frozen=True, config=FILE)
 class Line:
     """One line of a table: what is run for it, its metric, and the paper's numbers by parameterization."""
 
     label: str
-    cell: Mapping[str, Any]
-    metric: str
-    paper: Mapping[str, Printed]
+    cell: CellWords
+    metric: MetricName
+    paper: PaperNumbers
     group: str = ""
     note: str | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.cells  # whose variants must be key=value
 
     def cell_of(self, parameterization: str) -> Cell:
         return Cell(parameterization=parameterization, **self.cell)
@@ -46,7 +75,7 @@ class Line:
         return [self.cell_of(name) for name in PARAMETERIZATIONS]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=FILE)
 class TableSpec:
     """One table. `spread`: show ± of our numbers; `verdict`: say of each line whether RWF is better.
 
@@ -90,29 +119,4 @@ def read(name: str) -> dict[str, Any]:
 
 def table_spec(name: str) -> TableSpec:
     """The description of a table. Raises ValueError naming the file and the row at fault."""
-    content = read(name)
-    lines = tuple(
-        _line(line, f"{name}.yaml, row {number}") for number, line in enumerate(content.pop("rows"), 1)
-    )
-    if "columns" in content:
-        content["columns"] = tuple(content["columns"])
-    try:
-        return TableSpec(name=name, rows=lines, **content)
-    except TypeError as error:
-        raise ValueError(f"{name}.yaml: {error}") from error
-
-
-def _line(content: dict[str, Any], where: str) -> Line:
-    try:
-        paper = {
-            key: Printed(*(value if isinstance(value, list) else [value]))
-            for key, value in content["paper"].items()
-        }
-        if list(paper) != list(PARAMETERIZATIONS):
-            raise ValueError(f"paper must have {', '.join(PARAMETERIZATIONS)}, in this order")
-        metric_named(content["metric"])
-        line = Line(**{**content, "paper": paper})
-        line.cell_of("plain")
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{where}: {error}") from error
-    return line
+    return validated(TableSpec, {"name": name, **read(name)}, f"{name}.yaml")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from experiments.config.compose import compose_config, flatten
 from experiments.records import Cell, Row
 from experiments.reporting import selection
-from experiments.reporting.metrics import METRICS, PARAMETERIZATIONS
+from experiments.reporting.metrics import PARAMETERIZATIONS, find_metric
 from experiments.reporting.statistics import Summary, summarise
 from experiments.reporting.tables import grid as grids
 from experiments.reporting.tables.grid import Grid, csv_text
@@ -73,9 +73,10 @@ class Sweep:
     def best(self) -> Point | None:
         """The point with the best mean; None where the metric's direction is not known."""
         known = [point for point in self.points if point.summary is not None]
-        if not known or self.metric not in METRICS:
+        described = find_metric(self.metric)
+        if not known or described is None:
             return None
-        choose = max if METRICS[self.metric].higher_is_better else min
+        choose = max if described.higher_is_better else min
         return choose(known, key=lambda point: point.summary.mean)
 
 
@@ -201,12 +202,14 @@ def shown(value: Setting) -> str:
 
 def metric_text(metric: str, value: float) -> str:
     """A value of a metric as the tables of the suite show it; four digits where they do not know it."""
-    return METRICS[metric].text(value) if metric in METRICS else f"{value:.4g}"
+    described = find_metric(metric)
+    return described.text(value) if described else f"{value:.4g}"
 
 
 def heading(metric: str) -> str:
     """A metric with its unit and direction."""
-    return METRICS[metric].heading if metric in METRICS else metric
+    described = find_metric(metric)
+    return described.heading if described else metric
 
 
 def grid(sweep: Sweep) -> Grid:

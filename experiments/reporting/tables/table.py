@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from experiments.config.protocols import protocol_of
 from experiments.criteria import CRITERIA
+from experiments.metrics import Metric
 from experiments.records import Row
 from experiments.reporting import selection
 from experiments.reporting.metrics import (
     CONTROL,
     PARAMETERIZATIONS,
-    Metric,
     column_label,
     metric_named,
     rival_label,

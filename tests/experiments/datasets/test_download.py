@@ -166,7 +166,7 @@ def test_registry_is_complete():
     ("changes", "message"),
     [
         ({"sha256": None}, "an address needs a sha256"),
-        ({"sha256": "cc08bdd3...feef2a5"}, "not 64 lower-case"),
+        ({"sha256": "cc08bdd3...feef2a5"}, "should match pattern"),
         ({"address": None}, "needs instructions"),
         ({"path": "../file"}, "leaves the data folder"),
         ({"member": "x"}, "belong together"),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from experiments.metrics import METRICS
 from experiments.reporting.effects import Layout, half_width, mean_effect
-from experiments.reporting.metrics import METRICS
 from experiments.reporting.statistics import Interval, interval_text, paired_interval, summarise
 
 # 97.5 % points of Student's t as printed in statistical tables, by degrees of freedom.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.criteria import CRITERIA, Criteria, read
+from experiments.metrics import METRICS
 from experiments.reporting import verdicts
-from experiments.reporting.metrics import METRICS
 from experiments.reporting.verdicts import (
     BETTER,
     EQUIVALENT,

@@ -255,7 +255,7 @@ def test_a_stack_that_ends_between_two_results_keeps_what_it_trained(tmp_path, m
     monkeypatch.setattr(runs, "write_json", write)
     heard = []
     found = run_stack(stack, [heard.append] * 2)
-    assert len(heard) == 1 and "kept" in heard[0]  # nothing is trained, the tracker is told what was
+    assert len(heard) == 1 and heard[0].kept  # nothing is trained, the tracker is told what was
     for rows, place in zip(found, folders(stack), strict=True):
         assert rows[0].metrics["relative_l2"][0] == history(place)[-1]["relative_l2"]
         assert not (place / "checkpoints").exists()

@@ -5,6 +5,7 @@ import pytest
 
 from experiments.files import load_arrays
 from experiments.solvers import burgers
+from experiments.solvers.__main__ import main
 from experiments.solvers.random_fields import periodic, stream
 
 
@@ -40,7 +41,7 @@ def test_cole_hopf_solution_through_the_shock(viscosity):
 
 
 def test_command_writes_cole_hopf_solutions(tmp_path):
-    burgers.main(["--functions", "2", "--seed", "5", "--output", str(tmp_path / "burgers.npz")])
+    main(["burgers", "--functions", "2", "--seed", "5", "--output", str(tmp_path / "burgers.npz")])
     data, _ = load_arrays(tmp_path / "burgers.npz")
     shapes = {name: array.shape for name, array in data.items()}
     assert shapes == {"x": (100,), "t": (101,), "initial": (2, 100), "u": (2, 100, 101)}

@@ -5,6 +5,7 @@ import pytest
 
 from experiments.files import load_arrays
 from experiments.solvers import cavity
+from experiments.solvers.__main__ import main
 
 
 def relative_error(found, reference, names, inner=slice(None)):
@@ -120,7 +121,7 @@ def test_reference_is_computed_once(tmp_path, monkeypatch):
 def test_command_writes_fields_and_prints_the_literature(tmp_path, capsys):
     output = tmp_path / "cavity.npz"
     arguments = ["--reynolds", "100", "--elements", "16", "--resolution", "21", "--output", str(output)]
-    cavity.main(arguments)
+    main(["cavity", *arguments])
     printed = capsys.readouterr().out
     assert "Ghia et al. 1982" in printed and "-0.21404" in printed
     arrays, _ = load_arrays(output)

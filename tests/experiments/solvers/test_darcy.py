@@ -7,6 +7,7 @@ from skfem.helpers import dot, grad
 
 from experiments.files import load_arrays
 from experiments.solvers import darcy
+from experiments.solvers.__main__ import main
 
 
 def manufactured_error(points: int) -> float:
@@ -126,7 +127,7 @@ def test_errors_name_what_is_wrong():
 
 
 def test_command_writes_the_documented_arrays(tmp_path):
-    darcy.main(["--functions", "2", "--law", "minus", "--output", str(tmp_path / "darcy.npz")])
+    main(["darcy", "--functions", "2", "--law", "minus", "--output", str(tmp_path / "darcy.npz")])
     arrays, _ = load_arrays(tmp_path / "darcy.npz")
     np.testing.assert_array_equal(arrays["u"], darcy.generate(2, length_scale=0.5)["u"])
     assert set(arrays) == {"x", "y", "coefficient", "u"}

@@ -6,6 +6,7 @@ from scipy.integrate import solve_ivp
 
 from experiments.files import load_arrays
 from experiments.solvers import diffusion_reaction as dr
+from experiments.solvers.__main__ import main
 
 
 def manufactured_error(points: int, diffusion: float = 0.05, reaction: float = 1.0) -> float:
@@ -96,7 +97,7 @@ def test_errors_name_what_is_wrong():
 
 
 def test_command_writes_the_documented_arrays(tmp_path):
-    dr.main(["--functions", "2", "--seed", "3", "--output", str(tmp_path / "dr.npz")])
+    main(["diffusion_reaction", "--functions", "2", "--seed", "3", "--output", str(tmp_path / "dr.npz")])
     arrays, _ = load_arrays(tmp_path / "dr.npz")
     np.testing.assert_array_equal(arrays["u"], dr.generate(2, 3)["u"])
     assert set(arrays) == {"x", "t", "source", "u"}

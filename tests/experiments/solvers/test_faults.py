@@ -10,12 +10,13 @@ import pytest
 
 from experiments import files
 from experiments.command import one_line_errors
-from experiments.solvers import burgers, cavity, darcy, diffusion_reaction
+from experiments.solvers import darcy, diffusion_reaction
+from experiments.solvers.__main__ import main
 
 COMMANDS = {
-    "diffusion_reaction": (diffusion_reaction, ["--functions", "2"]),
-    "darcy": (darcy, ["--functions", "2"]),
-    "cavity": (cavity, ["--reynolds", "10", "--elements", "8", "--resolution", "9"]),
+    "diffusion_reaction": ["--functions", "2"],
+    "darcy": ["--functions", "2"],
+    "cavity": ["--reynolds", "10", "--elements", "8", "--resolution", "9"],
 }
 
 
@@ -57,13 +58,12 @@ def full_disk(file, **arrays):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_full_disk_leaves_the_old_output_and_one_line(name, tmp_path, monkeypatch):
-    module, arguments = COMMANDS[name]
     output = tmp_path / "out" / "file.npz"
     output.parent.mkdir()
     output.write_bytes(b"old")
     monkeypatch.setattr(files.np, "savez", full_disk)
     with pytest.raises(SystemExit, match=r"^error: cannot write .*file\.npz: No space left on device$"):
-        one_line_errors(lambda: module.main([*arguments, "--output", str(output)]))
+        one_line_errors(lambda: main([name, *COMMANDS[name], "--output", str(output)]))
     assert [path.name for path in output.parent.iterdir()] == ["file.npz"]
     assert output.read_bytes() == b"old"
 
@@ -85,20 +85,20 @@ def test_caches_of_different_choices_are_different_files(cache):
 
 
 @pytest.mark.parametrize(
-    ("module", "arguments", "message"),
+    ("name", "arguments", "message"),
     [
-        (cavity, ["--reynolds", "-5"], "Reynolds number must be above 0"),
-        (darcy, ["--length-scale", "-0.5", "--output", "x.npz"], "length scale must be positive"),
-        (burgers, ["--viscosity", "0", "--output", "x.npz"], "viscosity and step must be positive"),
-        (diffusion_reaction, ["--seed", "-1", "--output", "x.npz"], "seed must not be negative"),
+        ("cavity", ["--reynolds", "-5"], "Reynolds number must be above 0"),
+        ("darcy", ["--length-scale", "-0.5", "--output", "x.npz"], "length scale must be positive"),
+        ("burgers", ["--viscosity", "0", "--output", "x.npz"], "viscosity and step must be positive"),
+        ("diffusion_reaction", ["--seed", "-1", "--output", "x.npz"], "seed must not be negative"),
     ],
 )
 def test_wrong_values_end_in_one_line_before_anything_is_written(
-    module, arguments, message, tmp_path, monkeypatch
+    name, arguments, message, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match=f"^error: .*{message}[^\n]*$"):
-        one_line_errors(lambda: module.main(arguments))
+        one_line_errors(lambda: main([name, *arguments]))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -109,5 +109,10 @@ def test_wrong_values_end_in_one_line_before_anything_is_written(
 def test_wrong_arguments_are_refused_before_work_starts(arguments, capsys, monkeypatch):
     monkeypatch.setattr(darcy, "generate", lambda *_, **__: pytest.fail("work started"))
     with pytest.raises(SystemExit):
-        darcy.main(arguments)
+        main(["darcy", *arguments])
     assert "error:" in capsys.readouterr().err
+
+
+def test_an_unknown_refinement_study_names_the_known_ones():
+    with pytest.raises(SystemExit, match=r"^error: no refinement study of tea: there are cavity, "):
+        one_line_errors(lambda: main(["refinement", "tea"]))

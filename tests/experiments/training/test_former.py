@@ -120,7 +120,7 @@ def test_a_run_that_ends_early_goes_on_to_the_bits_of_an_uninterrupted_one(tmp_p
     assert any("former" in name for name in np.load(max(folders[1].glob("checkpoints/group-*.npz"))).files)
     heard = []
     runs.run(cut, heard.append)
-    assert min(news["step"] for news in heard if "kept" not in news) > 10
+    assert min(news.step for news in heard if not news.kept) > 10
     ours, theirs = (
         [{k: v for k, v in entry.items() if k != "seconds"} for entry in read_history(folder)]
         for folder in folders

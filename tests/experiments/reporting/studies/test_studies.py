@@ -17,6 +17,7 @@ from experiments.reporting.studies import study as studies
 from experiments.reporting.studies.intervals import changes, nearest
 from experiments.reporting.studies.study import Option, Study
 from experiments.reporting.studies.writer import section, write_all
+from experiments.reporting.tables.specs import Printed
 from experiments.reporting.targets import load_target
 from scripts.update_docs import BEGIN, END, PAGE
 
@@ -30,7 +31,7 @@ STUDY = Study(
     {"experiment": "darcy", "embedding": "none", "model": "deeponet"},
     "relative_l2",
     (Option("ours"), Option("theirs", ("task.law=minus",))),
-    {name: studies.Printed(value) for name, value in zip(PARAMETERIZATIONS, (20.0, 19, 18, 17), strict=True)},
+    {name: Printed(value) for name, value in zip(PARAMETERIZATIONS, (20.0, 19, 18, 17), strict=True)},
 )
 
 
@@ -136,7 +137,7 @@ def test_the_darcy_study_has_every_reading_once_and_the_default_first():
 
 @pytest.mark.parametrize(("counts", "best"), [(False, "ours"), (True, "theirs")])
 def test_plain_alone_says_which_choice_is_nearest_with_its_spread_where_that_counts(make_row, counts, best):
-    paper = {name: studies.Printed(20.0, 15.0) for name in PARAMETERIZATIONS}
+    paper = {name: Printed(20.0, 15.0) for name in PARAMETERIZATIONS}
     study = dataclasses.replace(STUDY, paper=paper, spread_counts=counts)
     common = {"experiment": "darcy", "embedding": "none", "model": "deeponet", "items": ("darcy",)}
     common |= {"metric": "relative_l2", "reduced": None, "profile": "paper"}
