@@ -6,6 +6,7 @@ network multiply rounded operands and accumulate in float32, forward and backwar
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -38,7 +39,7 @@ def _summed(x: Array, kernel: Array) -> Array:
         -1, *(1,) * (x.ndim - 1), kernel.shape[-1]
     )  # explicit axes: promotion may be forbidden
     terms = [x[..., axis, None] * row for axis, row in enumerate(rows)]
-    return sum(terms[1:], terms[0])
+    return functools.reduce(jnp.add, terms)
 
 
 def is_narrow(dtype: Any) -> bool:

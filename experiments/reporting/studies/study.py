@@ -30,13 +30,17 @@ OF_RWF = ("protocol.rwf.", "parameterization.")  # settings that the other colum
 
 @dataclass(frozen=True, config=FILE)
 class Option:
-    """One choice: its settings in Hydra's words, and what of the study's cell, columns and paper it changes."""
+    """One choice: its settings in Hydra's words, and what of the study's cell, columns and paper it changes.
+
+    `reduced`: what is smaller than in the paper, where it is not what the study says for all of a profile.
+    """
 
     label: str
     settings: tuple[str, ...] = ()
     cell: dict[Literal["experiment", "embedding", "model"], str] = field(default_factory=dict)
     parameterizations: dict[str, str] = field(default_factory=dict)  # what stands in a column instead
     paper: PaperNumbers | None = None
+    reduced: str | None = None
 
 
 @dataclass(frozen=True, config=FILE)
@@ -100,9 +104,9 @@ class Study:
             **{**self.cell, **choice.cell},
         )
 
-    def reduced(self, row: Row) -> str | None:
+    def reduced(self, row: Row, choice: Option) -> str | None:
         """What is smaller in a row than in the paper: the study's own words, where it sets more than the profile."""
-        own = self.profiles.get(row.profile, Smaller()).reduced
+        own = choice.reduced or self.profiles.get(row.profile, Smaller()).reduced
         return row.reduced if own is None or not row.variant else own
 
     def places(self, profile: str) -> dict[Cell, list[tuple[Option, str]]]:
@@ -172,7 +176,7 @@ def _placed(study: Study, profile: str, rows: Iterable[Row]) -> list[Row]:
     places = study.places(profile)
     return [
         dataclasses.replace(
-            row, parameterization=column, variant=_variant(choice), reduced=study.reduced(row)
+            row, parameterization=column, variant=_variant(choice), reduced=study.reduced(row, choice)
         )
         for row in rows
         if _counts(row, profile)

@@ -46,7 +46,7 @@ def test_a_study_composes_and_says_truly_what_is_smaller(name):
     cell = study.cell_of(choice, column, "quick")
     config = configure([*cell.overrides, "profile=quick", "tracking=none"])
     check_network(config)
-    own = study.profiles["quick"].reduced if "quick" in study.profiles else None
+    own = choice.reduced or (study.profiles["quick"].reduced if "quick" in study.profiles else None)
     reduced = own if own and config.variant else config.root.reduced
     assert f"{config.trainer.steps:,} steps" in reduced
     assert study.choices[0].settings != choice.settings or choice.cell or choice.parameterizations
@@ -66,11 +66,11 @@ def test_a_choice_that_sets_nothing_is_the_experiments_own_run_in_its_own_words(
     ours, alone = (configure([*cell.overrides, "profile=quick"]) for cell in cells)
     assert (ours.choices, ours.variant) == (alone.choices, ())
     row = make_row(experiment="image_natural", profile="quick", reduced=alone.root.reduced)
-    assert study.reduced(row) == alone.root.reduced
+    assert study.reduced(row, own) == alone.root.reduced
     for choice in changed:
         config = configure([*study.cell_of(choice, "rwf", "quick").overrides, "profile=quick"])
         changed_row = dataclasses.replace(row, variant=config.variant)
-        assert study.reduced(changed_row) == study.profiles["quick"].reduced
+        assert study.reduced(changed_row, choice) == study.profiles["quick"].reduced
 
 
 def test_what_a_choice_sets_counts_before_what_its_profile_sets():
