@@ -297,7 +297,7 @@ def _named(entry: Entry) -> str:
 
 
 def source_marks(row: Row) -> list[Mark]:
-    """Marks for what makes a row differ from the paper's setting: its protocol, profile and data."""
+    """Marks for what makes a row differ from the paper's setting: its protocol, profile, data and precision."""
     marks = []
     current = protocol_of(row.experiment)
     if row.protocol != current:
@@ -306,4 +306,9 @@ def source_marks(row: Row) -> list[Mark]:
         marks.append(Mark("reduced", f"profile {row.profile}: {row.reduced}"))
     if row.stand_in:
         marks.append(Mark("stand-in", f"{row.data['name']} in place of {row.stand_in}"))
+    if row.precision != "float32":
+        word = row.precision.replace("tensorfloat32", "TF32").replace("bfloat16", "bf16").replace("_", " ")
+        marks.append(
+            Mark(word, f"computed in {word} on {row.device_name}; in float32 the numbers may differ")
+        )
     return marks

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from experiments.records import add_rows
+from experiments.reporting import selection
 from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.tables import renderers, specs, writers
 from experiments.reporting.tables import table as tables
@@ -394,3 +395,20 @@ def test_a_published_table_says_nothing_of_publishing(four):
     rows = four(plain=[26.0, 28.0], aa=[26, 28], wn=[25, 27], rwf=[26.5, 28.6])
     table = tables.build(specs.table_spec("table_6"), rows)
     assert "published" not in writers.markdown(table) + writers.terminal(table) + writers.csv_of(table)
+
+
+def test_a_precision_other_than_float32_is_marked_and_float32_rows_are_preferred(make_row):
+    exact = [make_row(name, precision="float32") for name in ("plain", "rwf")]
+    faster = [replace(row, precision="tensorfloat32", id=f"{row.id}-t",
+                                  variant=("trainer.precision=tensorfloat32",)) for row in exact]  # fmt: skip
+    cells = [row.cell for row in exact]
+    assert [row.cell for row in faster] == cells
+    for rows, wanted in (
+        (faster, "tensorfloat32"),
+        ([*faster, *exact], "float32"),
+        ([*exact, *faster], "float32"),
+    ):
+        chosen = selection.best_source(rows, cells)
+        assert {row.precision for found in chosen.values() for row in found} == {wanted}
+    assert [mark.word for mark in tables.source_marks(faster[0]) if mark.word == "TF32"] == ["TF32"]
+    assert not [mark for mark in tables.source_marks(exact[0]) if mark.word == "TF32"]
