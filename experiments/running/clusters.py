@@ -138,7 +138,10 @@ class Submitit:
         before = dict(os.environ)
         os.environ["PYTHONPATH"] = f"{ROOT}:{before.get('PYTHONPATH', '')}"  # a local job inherits it
         try:
-            with contextlib.redirect_stderr(io.StringIO()), executor.batch():  # the error says what sbatch said
+            with (
+                contextlib.redirect_stderr(io.StringIO()),
+                executor.batch(),
+            ):  # the error says what sbatch said
                 jobs = [executor.submit(_request(part, one_core)) for part in batch]
             return dict(zip(jobs, batch, strict=True))
         except (FailedJobError, subprocess.CalledProcessError, OSError) as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flax import nnx
 
 from rwf import jets
@@ -62,7 +64,7 @@ class ModifiedDeepONet(nnx.Module):
         v = activate(self.encoder_v(point))
         u_minus_v = activate(self.encoder_u(sensors)) - v
 
-        def sub_net(layers: nnx.List, h: Array | Jet) -> Array | Jet:
+        def sub_net(layers: Any, h: Array | Jet) -> Array | Jet:
             for layer in layers[:-1]:
                 h = v + activate(layer(h)) * u_minus_v
             return layers[-1](h)

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from experiments import train
-from experiments.config.compose import NUMERIC_NODES, compose_config, flatten, group_options
+from experiments.config.compose import compose_config, group_options
+from experiments.config.identity import NODES, flatten
 from tests.faults.places import refusal
 
 GROUPS = ("experiment", "parameterization", "embedding", "model", "optimizer", "profile", "tracking")
@@ -102,7 +103,7 @@ def wrong_configuration(number):
     chosen = {name: chance.choice(group_options(name)) for name in ("experiment", "parameterization")}
     words = [f"{key}={value}" for key, value in chosen.items()] + ["profile=smoke", "tracking=none"]
     config, _ = compose_config(words)
-    leaves = flatten({name: config[name] for name in (*NUMERIC_NODES, "execution")})
+    leaves = flatten({name: config[name] for name in (*NODES, "execution")})
     leaves = {key: value for key, value in leaves.items() if not key.endswith(FREE)}
     return KINDS[number % len(KINDS)](words, leaves, chance)
 
