@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge, Gt
 
+import rwf
 from experiments.config.compose import Configuration
 from experiments.task import Data
 from experiments.training import checkpoints, members, outcomes, walltime
@@ -159,6 +160,8 @@ class GroupRun:
         """The states to go on from and their step; what files hold beyond them is cut off."""
         size = self.programs.size
         states = members.place(self.programs.start(self.seeds, self.shared, self.items), size)
+        for state in states:
+            rwf.verify(state["factors"])
         found = checkpoints.restore([run.checkpoints for run in self.stack], jax.eval_shape(lambda: states))
         if found is None or found[0].group != self.group.index:
             for run in self.stack:

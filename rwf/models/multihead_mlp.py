@@ -8,10 +8,10 @@ from itertools import pairwise
 import jax.numpy as jnp
 from flax import nnx
 
-from rwf import jets
+from rwf import jets, precision
 from rwf.jets import Jet
 from rwf.layers import Dense, Embedding, activation_function, build_embedding, check_positive
-from rwf.typing import Activation, Array, Coordinates
+from rwf.typing import Activation, Array, Coordinates, Dtype
 
 
 class MultiHeadMLP(nnx.Module):
@@ -21,7 +21,7 @@ class MultiHeadMLP(nnx.Module):
     The network of Scale-PINN (Chiu et al. 2026) for the lid-driven cavity. The first kernel is normal with variance
     1 / features, Flax's default: Glorot's, with so many more outputs than inputs, would leave the sines too slow.
     Biases being zero at the start, the sines have a phase only where the inputs give one: pass
-    `embedding=rwf.embeddings.BothEnds` for the unit cube.
+    `embedding=rwf.embeddings.BothEnds` for the unit cube. `dtype` is that of `MLP`; the sines' phases stay float32.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class MultiHeadMLP(nnx.Module):
         width: int = 32,
         activation: Activation = "swish",
         embedding: Embedding | None = None,
+        dtype: Dtype | None = None,
         rngs: nnx.Rngs,
     ):
         check_positive(in_features=in_features, out_features=out_features, sines=sines)
@@ -43,15 +44,27 @@ class MultiHeadMLP(nnx.Module):
         activation_function(activation)  # an unknown name is an error here, not at the first call
         self.activation = activation
 
-        self.first = Dense(features, sines, kernel_init=nnx.initializers.lecun_normal(), rngs=rngs)
-        self.trunk = _layers([sines, *[width] * depth], rngs)
+        self.dtype = dtype
+        exact = (
+            jnp.float32 if dtype is not None and precision.is_narrow(dtype) else dtype
+        )  # phases and outputs
+        lecun = nnx.initializers.lecun_normal()
+        self.first = Dense(features, sines, kernel_init=lecun, dtype=exact, rngs=rngs)
+
+        def layers(sizes: list[int], last: Dtype | None) -> nnx.Module:
+            types = [*[dtype] * (len(sizes) - 2), last]
+            pairs = zip(pairwise(sizes), types, strict=True)
+            return nnx.List(Dense(fan_in, fan_out, dtype=own, rngs=rngs) for (fan_in, fan_out), own in pairs)
+
+        self.trunk = layers([sines, *[width] * depth], dtype)
         head = [*[width] * (head_depth + 1), 1]
-        self.heads = nnx.List(_layers(head, rngs) for _ in range(out_features))
+        self.heads = nnx.List(layers(head, exact) for _ in range(out_features))
 
     def __call__(self, x: Coordinates | Jet) -> Array | Jet:
         activate = activation_function(self.activation)
         h = x if self.embedding is None else self.embedding(x)
         h = jets.apply(jnp.sin, 2 * math.pi * self.first(h))
+        h = h if self.dtype is None or isinstance(h, Jet) else h.astype(self.dtype)
         for layer in self.trunk:
             h = activate(layer(h))
         outputs = []
@@ -61,7 +74,3 @@ class MultiHeadMLP(nnx.Module):
                 own = activate(layer(own))
             outputs.append(last(own))
         return jets.concatenate(outputs)
-
-
-def _layers(sizes: list[int], rngs: nnx.Rngs):
-    return nnx.List(Dense(fan_in, fan_out, rngs=rngs) for fan_in, fan_out in pairwise(sizes))
