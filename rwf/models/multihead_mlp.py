@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -51,7 +52,7 @@ class MultiHeadMLP(nnx.Module):
         lecun = nnx.initializers.lecun_normal()
         self.first = Dense(features, sines, kernel_init=lecun, dtype=exact, rngs=rngs)
 
-        def layers(sizes: list[int], last: Dtype | None) -> nnx.Module:
+        def layers(sizes: list[int], last: Dtype | None) -> Any:
             types = [*[dtype] * (len(sizes) - 2), last]
             pairs = zip(pairwise(sizes), types, strict=True)
             return nnx.List(Dense(fan_in, fan_out, dtype=own, rngs=rngs) for (fan_in, fan_out), own in pairs)
