@@ -7,7 +7,8 @@ After Wang, Wang, Seidman and Perdikaris (2022), arXiv:2210.01274.
 """
 
 from rwf import analysis, check, embeddings, jets, models
-from rwf.factorization import Factored, compose, factorize, is_dense, verify
+from rwf.factorization import Factored, compose, factorize, is_dense, trainable, verify
+from rwf.fourier import FourierReparameterization
 from rwf.functional import Constant, functional
 from rwf.jets import Jet
 from rwf.layers import Dense
@@ -19,9 +20,12 @@ from rwf.parameterizations import (
     LayerwiseAdaptiveActivation,
     Parameterization,
     Plain,
+    RWFFrozenScale,
     RWFLogScale,
     WeightNorm,
 )
+from rwf.places import Place
+from rwf.rivals import ScaledAdaptiveActivation, WeightConditioning, WeightScaling
 from rwf.wrapper import Reparameterized
 
 __version__ = "0.1.0"
@@ -35,14 +39,20 @@ __all__ = [
     "Constant",
     "Dense",
     "Factored",
+    "FourierReparameterization",
     "Jet",
     "LayerwiseAdaptiveActivation",
     "Layout",
     "Parameterization",
+    "Place",
     "Plain",
+    "RWFFrozenScale",
     "RWFLogScale",
     "Reparameterized",
+    "ScaledAdaptiveActivation",
+    "WeightConditioning",
     "WeightNorm",
+    "WeightScaling",
     "analysis",
     "check",
     "compose",
@@ -54,6 +64,7 @@ __all__ = [
     "jets",
     "mask",
     "models",
+    "trainable",
     "unflatten",
     "verify",
 ]
