@@ -13,6 +13,7 @@ from rwf.functional import Constant, functional
 from rwf.jets import Jet
 from rwf.layers import Dense
 from rwf.layouts import EQUINOX, FLAX, HAIKU, Layout
+from rwf.masks import hidden_matrices, matrices
 from rwf.naming import flatten, mask, unflatten
 from rwf.parameterizations import (
     RWF,
@@ -60,9 +61,11 @@ __all__ = [
     "factorize",
     "flatten",
     "functional",
+    "hidden_matrices",
     "is_dense",
     "jets",
     "mask",
+    "matrices",
     "models",
     "trainable",
     "unflatten",
