@@ -6,7 +6,7 @@ params = rwf.compose(factors)                                       # effective 
 After Wang, Wang, Seidman and Perdikaris (2022), arXiv:2210.01274.
 """
 
-from rwf import analysis, check, embeddings, jets, models
+from rwf import activations, analysis, check, embeddings, jets, models
 from rwf.factorization import Factored, compose, factorize, is_dense, trainable, verify
 from rwf.fourier import FourierReparameterization
 from rwf.functional import Constant, functional
@@ -54,6 +54,7 @@ __all__ = [
     "WeightConditioning",
     "WeightNorm",
     "WeightScaling",
+    "activations",
     "analysis",
     "check",
     "compose",

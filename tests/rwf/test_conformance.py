@@ -18,7 +18,18 @@ from flax import serialization
 
 import rwf
 from rwf.embeddings import BothEnds, GaussianFourier, Periodic, Positional, Symmetric
-from rwf.models import CNN, MLP, SIREN, DeepONet, ModifiedDeepONet, ModifiedMLP, MultiHeadMLP
+from rwf.models import (
+    CNN,
+    FINER,
+    MLP,
+    SIREN,
+    WIRE,
+    DeepONet,
+    ModifiedDeepONet,
+    ModifiedMLP,
+    MultiHeadMLP,
+    PirateNet,
+)
 
 
 def points(key):
@@ -83,6 +94,14 @@ ARCHITECTURES = {
         partial(MLP, 2, 3, **small, activation="relu", embedding=positional),
         points,
         ((12, 5), (5, 5), (5, 3)),
+    ),
+    "wire": Architecture(partial(WIRE, 2, 3, **small, omega=2.0, scale=0.5), points, mlp),
+    "finer": Architecture(partial(FINER, 2, 3, **small, omega_0=1.0, through_factor=True), points, mlp),
+    "pirate": Architecture(
+        partial(PirateNet, 2, 3, depth=2, width=5, embedding=periodic),
+        points,
+        ((3, 5), (3, 5)) + 2 * ((3, 5), (5, 5), (5, 3)) + ((3, 3),),
+        others=2,
     ),
     "siren": Architecture(partial(SIREN, 2, 3, **small, omega_0=5.0), points, mlp),
     "modified_mlp": Architecture(
