@@ -12,7 +12,7 @@ REPRODUCE := $(RUN) -m experiments.reproduce $(OPTIONS)
 TABLE1 := table_1 $(foreach n,3 4 5 7 8 10 11 13 14 15 19 20 21,figure_$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce-table1 reproduce plan-table1 report data test test-all lint format benchmark publish readme docs faults setup clean
+.PHONY: help reproduce-table1 reproduce plan-table1 study-fair report data test test-all lint format benchmark publish readme docs faults setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ table-%: $(VENV)/ready ## one table, such as table-6
 
 figure-%: $(VENV)/ready ## one figure, such as figure-9
 	$(REPRODUCE) figure_$*
+
+study-fair: $(VENV)/ready ## every method at the learning rate that suits it (docs/fair_comparison.md), in pieces that resume
+	$(RUN) -m experiments.fair $(if $(PROFILE),--profile $(PROFILE)) $(if $(TRACKING),--tracking $(TRACKING)) $(ARGS)
 
 study-%: $(VENV)/ready ## one choice the paper leaves open, such as study-depth (docs/reproduction.md lists them)
 	$(REPRODUCE) study_$(subst -,_,$*)

@@ -58,6 +58,9 @@ class Task(abc.ABC):
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType({})
     """Descriptions, by key, of what `evaluate` returns and `experiments.metrics` does not know."""
 
+    full_batch: ClassVar[bool] = False
+    """Whether `batch` is the same at each step, as line searches need it."""
+
     @property
     def separable(self) -> bool:
         """Whether the loss is a mean over parts of a batch; if not, `trainer.microbatches` must be 1."""

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from rwf.layouts import FLAX, Layout, children, is_array, plain_path
-from rwf.parameterizations import Parameterization
+from rwf.parameterizations import Parameterization, frozen_factors
+from rwf.places import Place, places
 from rwf.typing import KeyArray, Layer, Path, PyTree
 
 Where = Callable[[Path, Layer], bool]
@@ -24,8 +25,8 @@ Where = Callable[[Path, Layer], bool]
 class Factored:
     """One factorized layer: a pytree node that stands where the layer stood.
 
-    `factors` are what is trained; `rest` is whatever else the layer held, unchanged; parameterization
-    and layout are static, so that `compose` needs nothing but the tree.
+    `factors` are what is trained, but for those that the parameterization freezes; `rest` is whatever else the
+    layer held, unchanged; parameterization and layout are static, so that `compose` needs nothing but the tree.
     """
 
     factors: dict[str, Any]  # arrays, or what a tree map makes of them
@@ -54,11 +55,11 @@ def factorize(
     (`rwf.HAIKU`, `rwf.EQUINOX`, or a `rwf.Layout` of one's own), which `compose` gives back. `where(path,
     layer)` chooses layers: `path` is the tuple of keys and indices that leads to one, `layer` its dict, in
     Flax's names and orientation whatever the layout. Without it, all dense layers (kernels of two axes) are
-    chosen; Equinox and PyTorch call the table of an embedding a weight of two axes too: leave it out. Other
-    leaves stay as they are. The random key of a layer depends on `key` and its path alone. A pytree is made of
-    values: an array that stands in it twice is two parameters here, as it is for `jax.grad` and optax. What
-    ties layers, a variable that two modules of NNX share (see `rwf.Reparameterized`) or Equinox's `Shared`,
-    is in the tree once, and stays tied.
+    chosen, or those of them that the parameterization is made for (`covers`); Equinox and PyTorch call the
+    table of an embedding a weight of two axes too: leave it out. Other leaves stay as they are. The random key
+    of a layer depends on `key` and its path alone. A pytree is made of values: an array that stands in it twice
+    is two parameters here, as it is for `jax.grad` and optax. What ties layers, a variable that two modules of
+    NNX share (see `rwf.Reparameterized`) or Equinox's `Shared`, is in the tree once, and stays tied.
 
     Returns a pytree of arrays that works under every JAX transformation and with optax; `rwf.flatten` and
     `rwf.mask` name its leaves. Raises ValueError where no layer was chosen, where `rwf.verify` does, or where
@@ -75,7 +76,7 @@ def factorize(
     >>> compose(factors)["linear"]["w"].shape
     (2, 3)
     """
-    chosen = is_dense if where is None else where
+    chosen = _covered(params, parameterization, layout) if where is None else where
     seen: Counter[str] = Counter()
 
     def visit(key_path: tuple, node: Any) -> Any:
@@ -123,14 +124,59 @@ def verify(factors: PyTree) -> None:
 
 
 def compose(factors: PyTree) -> PyTree:
-    """The effective kernels and biases: every `Factored` node of `factors` becomes a layer again."""
+    """The effective kernels and biases: every `Factored` node of `factors` becomes a layer again.
+
+    Factors that a parameterization freezes are constants here: differentiated, they have the gradient zero.
+    """
 
     def visit(node: Any) -> Any:
         if not _is_factored(node):
             return node
-        return node.layout.write(node.parameterization.compose(node.factors), node.rest)
+        return node.layout.write(compose_layer(node.factors, node.parameterization), node.rest)
 
     return jax.tree.map(visit, factors, is_leaf=_is_factored)
+
+
+def compose_layer(factors: Layer, parameterization: Parameterization) -> Layer:
+    """The effective kernel and bias of one layer; what its parameterization freezes is constant."""
+    frozen = frozen_factors(parameterization)
+    held = {name: jax.lax.stop_gradient(part) if name in frozen else part for name, part in factors.items()}
+    return parameterization.compose(held)
+
+
+def trainable(factors: PyTree) -> PyTree:
+    """Which leaves of `factors` are trained: True, or False for what a parameterization freezes.
+
+    Frozen leaves have no gradient, so that an optimizer leaves them where they are; one that moves parameters
+    without a gradient, by weight decay say, takes this as the mask of `optax.masked`.
+
+    >>> params = {"hidden": {"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(3)}}
+    >>> trainable(factorize(params, RWFFrozenScale(), jax.random.key(0)))["hidden"].factors
+    {'bias': True, 's': False, 'v': True}
+    """
+
+    def visit(node: Any) -> Any:
+        every = jax.tree.map(lambda _: True, node)
+        if _is_factored(node):
+            for name in frozen_factors(node.parameterization):
+                every.factors[name] = jax.tree.map(lambda _: False, node.factors[name])
+        return every
+
+    return jax.tree.map(visit, factors, is_leaf=_is_factored)
+
+
+def _covered(params: PyTree, parameterization: Parameterization, layout: Layout) -> Where:
+    """The default choice of layers: the dense ones, where the parameterization is made for their place."""
+    found = jax.tree_util.tree_leaves_with_path(params, is_leaf=layout.is_layer)
+    layers = {plain_path(path): layout.read(node) for path, node in found if layout.is_layer(node)}
+    dense = [path for path, layer in layers.items() if is_array(layer["kernel"]) and is_dense(path, layer)]
+    place = places(dense)
+    covers = getattr(parameterization, "covers", _everywhere)
+    return lambda path, layer: path in place and covers(place[path])
+
+
+def _everywhere(place: Place) -> bool:
+    return True
 
 
 def _is_factored(node: Any) -> bool:

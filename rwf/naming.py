@@ -32,7 +32,7 @@ def flatten(tree: PyTree) -> dict[str, Any]:
     ['layers/0/bias', 'layers/0/kernel']
     """
     arrays: dict[str, Any] = {}
-    for path, leaf in _leaves(tree):
+    for path, leaf in leaves(tree):
         if not _is_stored(leaf):
             continue
         name = _name(path)
@@ -55,10 +55,10 @@ def unflatten(arrays: Mapping[str, Array], like: PyTree) -> PyTree:
         if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
             ours, theirs = (f"{array.dtype}{list(array.shape)}" for array in (wanted, found))
             raise ValueError(f"{name} is {theirs} where {ours} is needed")
-    leaves = [
-        _restored(arrays[_name(path)], leaf) if _is_stored(leaf) else leaf for path, leaf in _leaves(like)
+    restored = [
+        _restored(arrays[_name(path)], leaf) if _is_stored(leaf) else leaf for path, leaf in leaves(like)
     ]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+    return jax.tree.unflatten(jax.tree.structure(like), restored)
 
 
 def mask(tree: PyTree, choose: Callable[[Path, Any], Any]) -> PyTree:
@@ -73,11 +73,11 @@ def mask(tree: PyTree, choose: Callable[[Path, Any], Any]) -> PyTree:
     {'layers': [{'bias': False, 'kernel': True}]}
     """
     values = jax.tree.map(lambda node: node[...] if _is_variable(node) else node, tree, is_leaf=_is_variable)
-    answers = [choose(path, leaf) for path, leaf in _leaves(values)]
+    answers = [choose(path, leaf) for path, leaf in leaves(values)]
     return jax.tree.unflatten(jax.tree.structure(values), answers)
 
 
-def _leaves(tree: PyTree, above: Path = ()) -> Iterator[tuple[Path, Any]]:
+def leaves(tree: PyTree, above: Path = ()) -> Iterator[tuple[Path, Any]]:
     """The leaves of `tree` and their paths, in JAX's order."""
     for key_path, node in jax.tree_util.tree_leaves_with_path(tree, is_leaf=_has_no_name):
         path = (*above, *plain_path(key_path))
@@ -85,7 +85,7 @@ def _leaves(tree: PyTree, above: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield path, node
         else:
             for part in children(node).values():
-                yield from _leaves(part, path)
+                yield from leaves(part, path)
 
 
 def _has_no_name(node: Any) -> bool:

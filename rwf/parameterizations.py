@@ -2,7 +2,7 @@
 
 A parameterization is a frozen dataclass with two methods: `factorize` turns the initial kernel and
 bias of one layer into factors, and `compose` turns factors back into the effective kernel and bias.
-The last axis of a kernel runs over the output neurons. All of them leave the initial function as it is.
+The last axis of a kernel runs over the output neurons. All of these leave the initial function as it is.
 Axes are explicit throughout, so that they work under `jax_numpy_rank_promotion=raise` too.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,10 @@ class Parameterization(Protocol):
 
     One that cannot train some factors may also have `verify(factors)`, which raises ValueError for them; there
     may be axes in front, over members of an ensemble. See `rwf.verify`.
+
+    It may name `frozen` factors, which `rwf.compose` keeps constant: their gradient is zero (`rwf.trainable`).
+    `covers(place)` says which dense layers it is made for, where that is not every one (`rwf.Place`), and
+    `changes_function = True` that the network starts as another function than that of its kernels.
     """
 
     def factorize(self, layer: Layer, key: KeyArray) -> Factors:
@@ -33,6 +37,11 @@ class Parameterization(Protocol):
     def compose(self, factors: Factors) -> Layer:
         """The effective kernel and bias; differentiable in the factors."""
         ...
+
+
+def frozen_factors(parameterization: Parameterization) -> tuple[str, ...]:
+    """The names of the factors that `parameterization` does not train."""
+    return getattr(parameterization, "frozen", ())
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,17 @@ class RWF:
     def compose(self, factors: Factors) -> Layer:
         v = factors["v"]
         return {"kernel": v * _per_neuron(factors["s"], v), **_bias(factors)}
+
+
+@dataclass(frozen=True)
+class RWFFrozenScale(RWF):
+    """Random weight factorization whose scale stays as it was drawn; only v and the bias are trained.
+
+    What is left of `RWF` without the training of s. Under Adam, but for its epsilon, it is Plain whose kernels have
+    s_i times the learning rate for neuron i, and whose biases keep theirs.
+    """
+
+    frozen: ClassVar[tuple[str, ...]] = ("s",)
 
 
 @dataclass(frozen=True)

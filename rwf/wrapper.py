@@ -9,9 +9,10 @@ import jax
 from flax import nnx
 from flax.traverse_util import unflatten_dict
 
-from rwf.factorization import Factored, Where, factorize
+from rwf.factorization import Factored, Where, compose_layer, factorize
+from rwf.functional import Constant
 from rwf.layouts import FLAX, children, plain_path
-from rwf.parameterizations import Parameterization
+from rwf.parameterizations import Parameterization, frozen_factors
 from rwf.typing import Path
 
 
@@ -20,10 +21,10 @@ class Reparameterized(nnx.Module):
 
     The factors are `nnx.Param`s in `factors`, under the paths of their layers: `nnx.state` has
     ("factors", "layers", "0", "s") where the model's has ("layers", 0, "kernel"). So `nnx.grad` and
-    `nnx.Optimizer(..., wrt=nnx.Param)` train them; parameters of layers that were not chosen stay in `model`
-    and train as before, and so do batch statistics and dropout. `where` chooses layers as in
-    `rwf.factorize`. `fold` gives back a model of the original class with plain weights. The model that was
-    passed in is left as it is.
+    `nnx.Optimizer(..., wrt=nnx.Param)` train them, but for frozen ones, which are `rwf.Constant`s;
+    parameters of layers that were not chosen stay in `model` and train as before, and so do batch statistics
+    and dropout. `where` chooses layers as in `rwf.factorize`. `fold` gives back a model of the original class
+    with plain weights. The model that was passed in is left as it is.
 
     Modules that share a kernel or bias go on sharing it: it is factorized once, in the first layer that has
     it as such (`where` sees it there alone), and the effective array stands in every place.
@@ -55,8 +56,13 @@ class Reparameterized(nnx.Module):
         layers = {plain_path(path): leaf for path, leaf in leaves if isinstance(leaf, Factored)}
         self.parameterization = parameterization
         self.paths = tuple(layers)
+        frozen = frozen_factors(parameterization)
         self.factors = _nested(
-            {(*path, part): array for path, layer in layers.items() for part, array in layer.factors.items()}
+            {
+                (*path, part): (Constant if part in frozen else nnx.Param)(array)
+                for path, layer in layers.items()
+                for part, array in layer.factors.items()
+            }
         )
         self.model = nnx.clone(model)
         effective = {(*path, part) for path in self.paths for part in self._effective(path)}
@@ -84,17 +90,15 @@ class Reparameterized(nnx.Module):
 
     def _effective(self, path: Path) -> Mapping[str, jax.Array]:
         layer = _at(self.factors, tuple(map(str, path)))
-        return self.parameterization.compose({name: factor[...] for name, factor in layer.items()})
+        return compose_layer({name: factor[...] for name, factor in layer.items()}, self.parameterization)
 
 
-def _nested(arrays: Mapping[Path, jax.Array]) -> nnx.Module:
-    """Parameters in nested modules that go by the entries of their paths."""
-    below: dict[str, dict[Path, jax.Array]] = {}
-    for path, array in arrays.items():
-        below.setdefault(str(path[0]), {})[path[1:]] = array
-    return nnx.Dict(
-        {name: nnx.Param(held[()]) if () in held else _nested(held) for name, held in below.items()}
-    )
+def _nested(variables: Mapping[Path, nnx.Variable]) -> nnx.Module:
+    """Variables in nested modules that go by the entries of their paths."""
+    below: dict[str, dict[Path, nnx.Variable]] = {}
+    for path, variable in variables.items():
+        below.setdefault(str(path[0]), {})[path[1:]] = variable
+    return nnx.Dict({name: held[()] if () in held else _nested(held) for name, held in below.items()})
 
 
 def _places(model: nnx.Module) -> list[tuple[tuple[Path, ...], nnx.Param]]:

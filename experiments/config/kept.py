@@ -14,7 +14,7 @@ from typing import Any
 from experiments.files import cache, cache_folder, choices_checksum, write_text
 
 LIMIT = 2000  # compositions kept, a few kB each
-BESIDE = {"paper", "study", "search"}  # folders whose files do not enter a run's configuration
+BESIDE = {"paper", "study", "search", "fair"}  # folders whose files do not enter a run's configuration
 IMPURE = ("oc.env", "${now", "oc.decode")  # interpolations of more than the files and the words
 
 

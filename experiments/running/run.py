@@ -26,7 +26,7 @@ from experiments.files import cache, choices_checksum, locked, save_arrays, writ
 from experiments.records import Row, provenance, read_result
 from experiments.running import stacks as stack
 from experiments.task import Data, Source
-from experiments.training import collapse, members, microbatches, precision
+from experiments.training import collapse, members, microbatches, optimizers, precision
 from experiments.training.history import read_history
 from experiments.training.loop import Training, train_stack
 from experiments.training.outcomes import Outcome, Trained
@@ -90,6 +90,8 @@ def run_stack(configs: Sequence[Configuration], listeners: Sequence[Listener]) -
     if not all((folder / "result.json").exists() for folder in folders):
         check_network(configs[0])
         precision.check(configs[0].trainer.precision)
+        for config in configs:
+            optimizers.check(config.optimizer, config.task, config.trainer.microbatches)
         try:
             data = configs[0].task.items()
         except (

@@ -32,6 +32,7 @@ class ImageRegression(Task):
     """
 
     metric: ClassVar[str] = "psnr"
+    full_batch: ClassVar[bool] = True
     dataset: Literal["natural", "text"]
     images: Annotated[int, Ge(1)] = 16
     size: Annotated[int, Ge(2), MultipleOf(2)] = 512  # pixels a side at full resolution

@@ -28,6 +28,7 @@ class Regression1D(Task):
     """
 
     metric: ClassVar[str] = "relative_l2"
+    full_batch: ClassVar[bool] = True
     points: Annotated[int, Ge(2)] = 256
     length_scale: Annotated[float, Gt(0)] = 0.02
     target_seed: Annotated[int, Ge(0)] = 0

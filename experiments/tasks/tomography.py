@@ -33,6 +33,7 @@ class Tomography(Task):
     """
 
     metric: ClassVar[str] = "psnr"
+    full_batch: ClassVar[bool] = True
     dataset: Literal["shepp", "atlas"]
     images: Annotated[int, Ge(1)] = 20
     size: Annotated[int, Ge(1)] = 512  # pixels a side, detectors, and samples along each line

@@ -260,7 +260,7 @@ class GroupRun:
     def _outcomes(self, state: PyTree) -> list[Outcome]:
         metrics, each = self._evaluated(state, self.trainer.steps)
         predictions = jax.device_get(self.programs.predict(state, self.shared, self.items))
-        weights = checkpoints.to_host({name: state[name] for name in ("factors", "constants")})
+        weights = checkpoints.to_host(self.programs.weights(state))
         diverged = np.asarray(state["diverged_at"])
         return [
             Outcome(

@@ -17,6 +17,7 @@ import optax
 
 import rwf
 from experiments.config.compose import Configuration
+from experiments.training import optimizers
 from experiments.training.members import over_members
 from experiments.training.microbatches import accumulated
 from experiments.training.precision import PRECISIONS
@@ -32,8 +33,8 @@ class Programs:
     `states` holds one state for each run of the stack. start(seeds, shared, items) -> states, or
     ValueError where a parameterization cannot train what it starts from;
     advance(states, shared, items, seeds, indices, first step, count) -> states; of one run's state,
-    evaluate(state, shared, items, step) and predict(state, shared, items) -> dicts of arrays;
-    weight_change[n](state, seeds) -> array.
+    evaluate(state, shared, items, step) and predict(state, shared, items) -> dicts of arrays, and
+    weights(state) -> what a run keeps; weight_change[n](state, seeds) -> array.
     """
 
     size: int
@@ -41,6 +42,7 @@ class Programs:
     advance: Callable
     evaluate: Callable
     predict: Callable
+    weights: Callable
     weight_change: tuple[Callable, ...]
 
 
@@ -55,7 +57,7 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
     task, precision = config.task, PRECISIONS[config.trainer.precision]
     remembers = task.needs_former  # the parameters before the last step, in each state
     initialise, apply = rwf.functional(lambda rngs: task.network(config.model, config.embedding, rngs))
-    transformations = [run.optimizer.transformation() for run in stack]
+    transformations = [optax.with_extra_args_support(run.optimizer.transformation()) for run in stack]
 
     def initial(seed: jax.Array) -> tuple[tuple[PyTree, ...], PyTree]:
         key = jax.random.key(seed)
@@ -106,14 +108,20 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
             batch = task.batch(shared, item, jax.random.fold_in(stream, step), step)
             factors = tuple(state["factors"] for state in states)
             former = tuple(state["former"] for state in states)
-            gradients, parts = gradient(factors, (states[0]["constants"], former), batch)
-            each = zip(transformations, states, gradients, parts, strict=True)
+            constants = states[0]["constants"]
+            gradients, parts = gradient(factors, (constants, former), batch)
+
+            def alone(n: int, own: PyTree) -> jax.Array:
+                return losses((own,), (constants, former[n : n + 1]), batch)[0]
+
+            functions = [functools.partial(alone, n) for n in range(len(states))]
+            each = zip(transformations, states, gradients, parts, functions, strict=True)
             return tuple(_updated(*own, step) for own in each)
 
         return jax.lax.fori_loop(0, count, one, states)
 
     def composed(state):
-        return rwf.compose(state["factors"]), state["constants"]
+        return rwf.compose(optimizers.evaluated(state["optimizer"], state["factors"])), state["constants"]
 
     def evaluate(effective, shared, item, step):
         return task.evaluate(lambda *inputs: apply(*effective, *inputs), task.shared_at(shared, step), item)
@@ -125,10 +133,13 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
         def function(factors: PyTree, *inputs: Any) -> Any:
             return apply(rwf.compose(factors), state["constants"], *inputs)
 
-        return task.analyse(function, state["factors"], shared, item)
+        return task.analyse(
+            function, optimizers.evaluated(state["optimizer"], state["factors"]), shared, item
+        )
 
     def weight_change(n, state, seed):
-        return rwf.analysis.relative_weight_change(state["factors"], initial(seed)[0][n])
+        factors = optimizers.evaluated(state["optimizer"], state["factors"])
+        return rwf.analysis.relative_weight_change(factors, initial(seed)[0][n])
 
     def over(function: Callable, *axes: int | None, **options: Any) -> Callable:
         return jax.jit(precision.applied(over_members(function, size, axes)), **options)
@@ -142,12 +153,17 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
     def predictions(state: PyTree, shared: PyTree, items: PyTree) -> dict[str, jax.Array]:
         return predicted(effective(state), shared, items) | analysed(state, shared, items)
 
+    def weights(state: PyTree) -> PyTree:
+        factors = jax.vmap(optimizers.evaluated)(state["optimizer"], state["factors"])
+        return {"factors": factors, "constants": state["constants"]}
+
     return Programs(
         size,
         start=over(start, 0, None, 0, compiler_options={"xla_backend_optimization_level": 0}),  # runs once
         advance=over(advance, 0, None, 0, 0, 0, None, None, donate_argnums=0),
         evaluate=lambda state, shared, items, step: evaluated(effective(state), shared, items, step),
         predict=predictions,
+        weights=weights,
         weight_change=tuple(over(functools.partial(weight_change, n), 0, 0) for n in range(len(stack))),
     )
 
@@ -161,14 +177,19 @@ def _together(function: Callable, trees: Sequence[PyTree]) -> list[PyTree]:
 
 
 def _updated(
-    transformation: optax.GradientTransformation,
+    transformation: optax.GradientTransformationExtraArgs,
     state: PyTree,
     gradients: PyTree,
     parts: dict[str, jax.Array],
+    loss: Callable[[PyTree], jax.Array],
     step: jax.Array,
 ) -> PyTree:
-    """The state of one run after the step that `gradients` and the losses `parts` were taken at."""
-    updates, optimizer = transformation.update(gradients, state["optimizer"], state["factors"])
+    """The state of one run after the step that `gradients` and the losses `parts` were taken at.
+
+    A transformation that searches along a line may ask for the `loss` of other factors.
+    """
+    searched = {"value": parts["loss"], "grad": gradients, "value_fn": loss}
+    updates, optimizer = transformation.update(gradients, state["optimizer"], state["factors"], **searched)
     fresh = (state["diverged_at"] < 0) & ~jnp.isfinite(parts["loss"])
     return {
         "factors": optax.apply_updates(state["factors"], updates),

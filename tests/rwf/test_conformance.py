@@ -18,7 +18,18 @@ from flax import serialization
 
 import rwf
 from rwf.embeddings import BothEnds, GaussianFourier, Periodic, Positional, Symmetric
-from rwf.models import CNN, MLP, SIREN, DeepONet, ModifiedDeepONet, ModifiedMLP, MultiHeadMLP
+from rwf.models import (
+    CNN,
+    FINER,
+    MLP,
+    SIREN,
+    WIRE,
+    DeepONet,
+    ModifiedDeepONet,
+    ModifiedMLP,
+    MultiHeadMLP,
+    PirateNet,
+)
 
 
 def points(key):
@@ -41,15 +52,25 @@ class Architecture:
     others: int = 0  # parameters outside dense layers
 
 
-# name: (extra trained numbers of a layer with the given fan out, the parameterization)
+# name: (trained numbers of a layer beside its kernel's and bias's, by fan in and fan out, the parameterization)
 PARAMETERIZATIONS = {
-    "plain": (lambda neurons: 0, rwf.Plain()),
-    "aa": (lambda neurons: neurons, rwf.AdaptiveActivation()),
-    "aa_layer": (lambda neurons: 1, rwf.LayerwiseAdaptiveActivation()),
-    "wn": (lambda neurons: neurons, rwf.WeightNorm()),
-    "rwf": (lambda neurons: neurons, rwf.RWF(mean=1.0, std=0.1)),
-    "rwf_log": (lambda neurons: neurons, rwf.RWFLogScale(mean=1.0, std=0.1)),
+    "plain": (lambda m, n: 0, rwf.Plain()),
+    "aa": (lambda m, n: n, rwf.AdaptiveActivation()),
+    "aa_layer": (lambda m, n: 1, rwf.LayerwiseAdaptiveActivation()),
+    "aa_scaled": (lambda m, n: 1, rwf.ScaledAdaptiveActivation(initial=0.1)),
+    "wn": (lambda m, n: n, rwf.WeightNorm()),
+    "weight_conditioning": (lambda m, n: 0, rwf.WeightConditioning()),
+    "weight_scaling": (lambda m, n: 0, rwf.WeightScaling(factor=2.0)),
+    "rwf": (lambda m, n: n, rwf.RWF(mean=1.0, std=0.1)),
+    "rwf_frozen": (lambda m, n: 0, rwf.RWFFrozenScale(mean=1.0, std=0.1)),
+    "rwf_log": (lambda m, n: n, rwf.RWFLogScale(mean=1.0, std=0.1)),
+    # Of the dense layers of the MLP below, the hidden one has 5 neurons on either side: 32 coefficients for each.
+    "fourier": (
+        lambda m, n: (32 - m) * n if m == n else 0,
+        rwf.FourierReparameterization(frequencies=4, phases=4),
+    ),
 }
+CHANGE_THE_FUNCTION = ("weight_conditioning", "weight_scaling")
 
 small = {"depth": 2, "width": 5}
 gaussian = partial(GaussianFourier, features=3, scale=1.0)
@@ -74,6 +95,14 @@ ARCHITECTURES = {
         points,
         ((12, 5), (5, 5), (5, 3)),
     ),
+    "wire": Architecture(partial(WIRE, 2, 3, **small, omega=2.0, scale=0.5), points, mlp),
+    "finer": Architecture(partial(FINER, 2, 3, **small, omega_0=1.0, through_factor=True), points, mlp),
+    "pirate": Architecture(
+        partial(PirateNet, 2, 3, depth=2, width=5, embedding=periodic),
+        points,
+        ((3, 5), (3, 5)) + 2 * ((3, 5), (5, 5), (5, 3)) + ((3, 3),),
+        others=2,
+    ),
     "siren": Architecture(partial(SIREN, 2, 3, **small, omega_0=5.0), points, mlp),
     "modified_mlp": Architecture(
         partial(ModifiedMLP, 2, 3, **small, embedding=periodic),
@@ -97,7 +126,9 @@ ARCHITECTURES = {
     ),
 }
 
-VARIANTS = ("aa_layer", "rwf_log")  # of a single layer's arithmetic, so the MLP alone tells
+VARIANTS = tuple(
+    name for name in PARAMETERIZATIONS if name not in ("plain", "aa", "wn", "rwf")
+)  # of a single layer's arithmetic, so the MLP alone tells
 over_grid = pytest.mark.parametrize(
     ("architecture", "parameterization"),
     [
@@ -155,23 +186,38 @@ def nudged(factors, seed=0):
     return jax.tree.map(nudge, factors)
 
 
+def everything(path, layer):
+    return True
+
+
 @over_grid
-def test_same_function_as_plain_at_initialisation(architecture, parameterization):
+def test_same_function_as_plain_at_initialisation_unless_it_says_otherwise(architecture, parameterization):
     _, apply, _ = network(architecture)
     params, constants, inputs = plain(architecture)
     effective = rwf.compose(factorized(architecture, parameterization))
     assert jax.tree.structure(effective) == jax.tree.structure(params)
-    np.testing.assert_allclose(
-        apply(effective, constants, *inputs), apply(params, constants, *inputs), rtol=2e-5, atol=2e-6
-    )
+    ours, theirs = (apply(own, constants, *inputs) for own in (effective, params))
+    says = getattr(PARAMETERIZATIONS[parameterization][1], "changes_function", False)
+    assert says == (parameterization in CHANGE_THE_FUNCTION)
+    if says:
+        assert np.abs(ours - theirs).max() > 0.1 * np.abs(theirs).max()
+    else:
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
 
 
 @over_grid
 def test_number_of_trained_parameters(architecture, parameterization):
     case, (extra, _) = ARCHITECTURES[architecture], PARAMETERIZATIONS[parameterization]
-    expected = case.others + sum(m * n + n + extra(n) for m, n in case.dense)
-    factors = factorized(architecture, parameterization)
-    assert sum(prod(leaf.shape) for leaf in jax.tree.leaves(factors)) == expected
+    expected = case.others + sum(m * n + n + extra(m, n) for m, n in case.dense)
+    assert (
+        sum(prod(leaf.shape) for leaf in trained_leaves(factorized(architecture, parameterization)))
+        == expected
+    )
+
+
+def trained_leaves(factors):
+    chosen = zip(jax.tree.leaves(factors), jax.tree.leaves(rwf.trainable(factors)), strict=True)
+    return [leaf for leaf, is_trained in chosen if is_trained]
 
 
 @over_cross
@@ -206,9 +252,9 @@ def test_members_are_factorized_under_vmap_and_jit(parameterization):
     params = {"layer": plain("mlp")[0]["layers"][1]}
     choice = PARAMETERIZATIONS[parameterization][1]
     keys = jax.random.split(jax.random.key(3), 2)
-    together = jax.jit(jax.vmap(lambda key: rwf.factorize(params, choice, key)))(keys)
+    together = jax.jit(jax.vmap(lambda key: rwf.factorize(params, choice, key, where=everything)))(keys)
     for index, key in enumerate(keys):
-        member = rwf.factorize(params, choice, key)
+        member = rwf.factorize(params, choice, key, where=everything)
         for stacked, alone in zip(jax.tree.leaves(together), jax.tree.leaves(member), strict=True):
             np.testing.assert_allclose(stacked[index], alone, rtol=1e-5, atol=1e-6)
 
@@ -227,15 +273,16 @@ def gradient_of_loss(architecture):
 
 
 @over_grid
-def test_gradients_are_finite_and_reach_every_factor(architecture, parameterization):
+def test_gradients_are_finite_and_reach_the_trained_factors_alone(architecture, parameterization):
     _, constants, inputs = plain(architecture)
     factors = nudged(factorized(architecture, parameterization))
     effective, pull_back = jax.vjp(rwf.compose, factors)
     (gradients,) = pull_back(gradient_of_loss(architecture)(effective, constants, *inputs))
     assert jax.tree.structure(gradients) == jax.tree.structure(factors)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(gradients):
+    is_trained = jax.tree.leaves(rwf.trainable(factors))
+    for (path, leaf), trained in zip(jax.tree_util.tree_leaves_with_path(gradients), is_trained, strict=True):
         assert np.isfinite(leaf).all(), path
-        assert np.asarray(leaf).any(), path
+        assert np.asarray(leaf).any() == trained, path
 
 
 @over_grid
@@ -270,11 +317,13 @@ def test_a_zero_column_stays_zero_inside_a_compiled_function(parameterization):
 
     @jax.jit
     def factorize(layer):
-        return rwf.factorize({"layer": layer}, choice, jax.random.key(0))
+        return rwf.factorize({"layer": layer}, choice, jax.random.key(0), where=everything)
 
     factors = factorize(layer)
     effective = jax.jit(rwf.compose)(factors)["layer"]
-    np.testing.assert_allclose(effective["kernel"], kernel, rtol=1e-5)
+    assert not np.asarray(effective["kernel"])[:, 2].any()
+    if parameterization not in CHANGE_THE_FUNCTION:
+        np.testing.assert_allclose(effective["kernel"], kernel, rtol=1e-5, atol=1e-7)
 
     def loss(layer):
         return jnp.sum(jnp.square(effective_of(factorize(layer)) + 1))
@@ -290,9 +339,9 @@ def test_a_zero_column_stays_zero_inside_a_compiled_function(parameterization):
 @over_grid
 def test_factors_need_no_rank_promotion(architecture, parameterization):
     params, choice = plain(architecture)[0], PARAMETERIZATIONS[parameterization][1]
-    everything = {"where": lambda path, layer: True}  # convolutions too
+    convolutions_too = {} if parameterization in VARIANTS else {"where": everything}
     with jax.numpy_rank_promotion("raise"):
-        factors = jax.eval_shape(lambda: rwf.factorize(params, choice, jax.random.key(1), **everything))
+        factors = jax.eval_shape(lambda: rwf.factorize(params, choice, jax.random.key(1), **convolutions_too))
         effective = jax.eval_shape(rwf.compose, factors)
         jax.eval_shape(lambda factors: jax.vjp(rwf.compose, factors)[1](effective), factors)
     assert jax.tree.structure(effective) == jax.tree.structure(params)

@@ -9,7 +9,19 @@ import pytest
 from flax import nnx
 
 import rwf
-from rwf.models import CNN, MLP, SIREN, DeepONet, ModifiedDeepONet, ModifiedMLP, MultiHeadMLP
+from rwf.activations import Finer
+from rwf.models import (
+    CNN,
+    FINER,
+    MLP,
+    SIREN,
+    WIRE,
+    DeepONet,
+    ModifiedDeepONet,
+    ModifiedMLP,
+    MultiHeadMLP,
+    PirateNet,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(size=(4, 2)).astype(np.float32)
@@ -179,3 +191,44 @@ def test_functional_models_are_pure_and_draw_their_own_arrays():
     close(apply(alone, own, X), apply(jax.tree.map(np.asarray, alone), own, X))
     with pytest.raises(Exception, match="Type-check error"):
         apply(alone, own, "points")
+
+
+def test_finer_and_wire_are_their_formulas_on_plain_layers():
+    for network, formula in (
+        (
+            FINER(2, 1, depth=1, width=4, omega_0=3.0, first_bias=2.0, rngs=nnx.Rngs(0)),
+            lambda z: np.sin(3.0 * (np.abs(z) + 1) * z),
+        ),
+        (
+            WIRE(2, 1, depth=1, width=4, omega=3.0, scale=2.0, rngs=nnx.Rngs(0)),
+            lambda z: np.cos(3.0 * z) * np.exp(-((2.0 * z) ** 2)),
+        ),
+    ):
+        first, last = (
+            [np.asarray(own[...]) for own in (layer.kernel, layer.bias)] for layer in network.layers
+        )
+        expected = formula(np.asarray(X) @ first[0] + first[1]) @ last[0] + last[1]
+        np.testing.assert_allclose(network(X), expected, rtol=1e-4, atol=1e-5)
+        if isinstance(network, FINER):
+            assert 1 / np.sqrt(2) < np.abs(first[1]).max() <= 2.0  # beyond a SIREN's 1 / sqrt(fan_in)
+
+
+def test_no_gradient_passes_through_the_factor_of_finer_unless_asked_for():
+    z, omega = 0.3, 2.0
+    held, through = (jax.grad(Finer(omega, through_factor=own))(z) for own in (False, True))
+    phase = omega * (z + 1) * z
+    np.testing.assert_allclose(held, np.cos(phase) * omega * (z + 1), rtol=1e-6)
+    np.testing.assert_allclose(through, np.cos(phase) * omega * (2 * z + 1), rtol=1e-6)
+
+
+def test_a_piratenet_starts_linear_in_its_embedding_and_blocks_are_the_published_equations():
+    network = PirateNet(2, 1, depth=1, width=5, rngs=nnx.Rngs(0))
+    output = network.layers[-1]
+    np.testing.assert_allclose(network(X), output(X), rtol=1e-5)
+    network.alphas[0][...] = 0.25
+    act = np.tanh
+    u, v = act(network.encoder_u(X)), act(network.encoder_v(X))
+    f = act(network.layers[0](X))
+    g = act(network.layers[1](f * u + (1 - f) * v))
+    h = act(network.layers[2](g * u + (1 - g) * v))
+    np.testing.assert_allclose(network(X), output(0.25 * h + 0.75 * X), rtol=1e-4, atol=1e-6)
