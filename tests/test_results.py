@@ -1,23 +1,25 @@
-"""What is published hangs together: rows are read, each compact file has its rows, all is small."""
+"""What is published: every current row at the paper's scale is the run that the code composes for it today."""
 
+import re
 from pathlib import Path
 
-from experiments.records import read_results
-from experiments.reporting import compact
+import pytest
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
-MEGABYTES = 15
+from experiments.config.compose import configure
+from experiments.config.protocols import protocol_of
+from experiments.records import read_rows
+from experiments.running.run import identity
+from experiments.task import Source
 
-
-def test_each_compact_file_is_of_published_rows():
-    rows = read_results(RESULTS)
-    known = {compact.path_of(RESULTS, row): row for row in rows}
-    for path in RESULTS.glob("*/runs/*/*.npz"):
-        assert path in known, path
-        curves, _ = compact.read(path, known[path].seed)
-        assert "loss" in curves, path
+ROWS = sorted((Path(__file__).resolve().parents[1] / "results" / "paper" / "rows").glob("*.jsonl"))
 
 
-def test_results_are_small_enough_to_clone():
-    files = [path for path in RESULTS.rglob("*") if path.is_file() and path.suffix != ".pdf"]
-    assert sum(path.stat().st_size for path in files) < MEGABYTES * 1e6
+@pytest.mark.parametrize("path", ROWS, ids=lambda path: path.stem)
+def test_published_rows_are_the_runs_of_todays_configs(path):
+    rows = read_rows(path)
+    for row in rows:
+        first, seeds = re.search(r"-s(\d+)(?:x(\d+))?-", row.id).groups(default="1")
+        words = [*row.exact_cell.overrides, f"profile={row.profile}", f"seed={first}", f"seeds={seeds}"]
+        source = Source(row.data["name"], row.data["checksum"], row.stand_in)
+        assert identity(configure(words), source) == row.id
+    assert {row.protocol for row in rows} == {protocol_of(path.stem)}
