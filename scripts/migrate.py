@@ -24,7 +24,7 @@ from experiments.config import former
 from experiments.config.compose import ConfigError, Configuration
 from experiments.config.protocols import protocol_of
 from experiments.files import write_json, write_text
-from experiments.records import Row, read_result, read_rows, row_line
+from experiments.records import DataSource, Row, read_result, read_rows, row_line
 from experiments.reporting.studies.study import names as study_names
 from experiments.reporting.studies.study import read_study
 from experiments.running.run import identity
@@ -122,10 +122,12 @@ def other_settings(row: Row, config: Configuration) -> str | None:
 
 def migrated(row: Row, config: Configuration) -> Row:
     """`row` with the variant, the protocol's version and the id that its settings have today."""
-    source = Source(row.data["name"], row.data["checksum"], row.data["stand_in"])
-    return dataclasses.replace(
-        row, variant=config.variant, protocol=protocol_of(row.experiment), id=identity(config, source)
+    source = Source(
+        row.data["name"], row.data["checksum"], former.STAND_INS.get(row.data["name"], row.stand_in)
     )
+    data = DataSource(name=source.name, checksum=source.checksum, stand_in=source.stand_in)
+    version, own = protocol_of(row.experiment), identity(config, source)
+    return dataclasses.replace(row, data=data, variant=config.variant, protocol=version, id=own)
 
 
 if __name__ == "__main__":

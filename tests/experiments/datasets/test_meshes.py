@@ -94,8 +94,21 @@ def test_unknown_kind_and_name(folder):
         surface("armadillo", real=True)
 
 
-def test_scan_is_preferred(folder, ball):
+def test_a_copy_with_fewer_vertices_stands_in_for_the_scan(folder, ball, monkeypatch):
+    (folder / "armadillo.obj").write_text(ball.export(file_type="obj"))
+    assert surface("armadillo", real=True).source.stand_in == "Stanford Armadillo, 172,974 vertices"
+    for scan, stands_in in (
+        (len(ball.vertices), False),
+        (int(1.04 * len(ball.vertices)), False),
+        (1000, True),
+    ):
+        monkeypatch.setitem(meshes.VERTICES, "armadillo", scan)
+        assert bool(surface("armadillo").source.stand_in) == stands_in
+
+
+def test_scan_is_preferred(folder, ball, monkeypatch):
     (folder / "dragon.ply").write_bytes(ball.export(file_type="ply"))
+    monkeypatch.setitem(meshes.VERTICES, "dragon", len(ball.vertices))
     loaded = surface("dragon", real=True)
     assert loaded.source.stand_in is None and loaded.source.name == "Stanford Dragon (dragon.ply)"
     assert loaded.vertices.min() >= 0 and loaded.vertices.max() <= 1 and loaded.faces.dtype == np.int32
