@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from experiments import tune
-from experiments.config.compose import ConfigError
+from experiments.config.compose import ConfigError, configure
 from experiments.records import Row, read_runs
-from experiments.running import run as runs
+from experiments.running.engine import Ended
 from experiments.running.search_space import check_space, load_space
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,8 @@ optuna = pytest.importorskip("optuna", reason="the extra tune is not installed")
 
 def row_with(values) -> Row:
     """A row of which only the values matter."""
-    fields = {field.name: "" for field in dataclasses.fields(Row)}
+    fields = {field.name: "" for field in dataclasses.fields(Row) if field.default is dataclasses.MISSING}
+    fields = {name: value for name, value in fields.items() if name not in ("each", "collapsed")}
     fields |= {"protocol": 1, "seed": 0, "steps": 1, "variant": (), "items": tuple(map(str, values))}
     fields |= {"metric": "relative_l2", "metrics": {"relative_l2": values}, "status": "finished"}
     fields |= {"seconds": 1.0, "iterations_per_second": None, "packages": {}, "commit": None, "dirty": None}
@@ -33,14 +34,19 @@ def trained(monkeypatch):
     """Runs replaced by a bowl around mean 1, std 0.5; it diverges above mean 3 and fails below 0.4."""
     words = []
 
-    def run(config, listen):
-        mean, std = config.parameterization.mean, config.parameterization.std
-        words.append((mean, std))
-        if mean < 0.4:
-            raise RuntimeError("no luck")
-        return [row_with([None if mean > 3 else (mean - 1) ** 2 + (std - 0.5) ** 2 + 0.1])]
+    def carry_out(todo, launcher, logs, keep):
+        ended = Ended()
+        for run in todo:
+            chosen = configure(run.words).parameterization
+            words.append((chosen.mean, chosen.std))
+            if chosen.mean < 0.4:
+                ended.failed[run.label] = "no luck"
+                continue
+            value = None if chosen.mean > 3 else (chosen.mean - 1) ** 2 + (chosen.std - 0.5) ** 2 + 0.1
+            keep([dataclasses.replace(row_with([value]), experiment=run.experiment, id=run.folder.name)])
+        return ended
 
-    monkeypatch.setattr(runs, "run", run)
+    monkeypatch.setattr(tune, "carry_out", carry_out)
     return words
 
 
