@@ -51,7 +51,7 @@ def test_a_cosine_falls_from_the_rate_to_zero(step):
 def test_the_cosine_lasts_as_long_as_the_training_and_leaves_other_runs_alone():
     words = ["experiment=navier_stokes_pseudo_time", "profile=smoke", "trainer.steps=30"]
     assert configure([*words, "parameterization=plain_lr"]).optimizer == CosineAdam(30, 5e-4, log_scale=0.5)
-    assert set(configure(["experiment=navier_stokes"]).choices["optimizer"]) == {
+    assert set(configure(["experiment=navier_stokes"]).resolved["optimizer"]) == {
         "_target_", "learning_rate", "warmup_steps", "decay_steps", "decay_rate", "restarts"
     }  # fmt: skip
 
