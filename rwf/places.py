@@ -57,5 +57,6 @@ def places(paths: Iterable[Path]) -> dict[Path, Place]:
 def _numbered(path: Path) -> tuple[Path, int]:
     """A path without the last number in its last name, and that number; 0 where there is none."""
     *above, last = path or ("",)
-    name, digits = re.fullmatch(r"(.*?)_?(\d*)", str(last), re.DOTALL).groups()
-    return (*above, name), int(digits or 0)
+    text = str(last)
+    name = re.sub(r"_?\d*$", "", text)
+    return (*above, name), int(re.sub(r".*?(\d*)$", r"\1", text, flags=re.DOTALL) or 0)

@@ -15,11 +15,18 @@ PARAMETERIZATIONS = {"plain": "Plain", "aa": "AA", "wn": "WN", "rwf": "RWF"}
 CONTROL = "plain_lr"
 """A column that the paper lacks: Plain with the learning rate that RWF starts with."""
 LABELS = {**PARAMETERIZATIONS, CONTROL: "Plain, rate × e^μ"}
+FURTHER = {
+    "plain_lr_kernels": "Plain, kernels' rate × e^μ",
+    "rwf_log": "RWF, log s",
+    "rwf_frozen": "RWF, s frozen",
+    "rwf_std0": "RWF, σ = 0",
+}
+"""Columns that are run where they are asked for."""
 
 
 def column_label(name: str) -> str:
     """What a parameterization is called in tables and figures; one that is not the suite's, by its own name."""
-    return LABELS.get(name, name)
+    return (LABELS | FURTHER).get(name, name)
 
 
 def rival_label(name: str) -> str:

@@ -38,14 +38,21 @@ class FINER(SIREN):
         dtype: Dtype | None = None,
         rngs: nnx.Rngs,
     ):
-        sizes = {"depth": depth, "width": width, "omega_0": omega_0}
-        super().__init__(in_features, out_features, **sizes, embedding=embedding, dtype=dtype, rngs=rngs)
+        super().__init__(
+            in_features,
+            out_features,
+            depth=depth,
+            width=width,
+            omega_0=omega_0,
+            embedding=embedding,
+            dtype=dtype,
+            rngs=rngs,
+        )
         self.through_factor = through_factor
         if first_bias is not None:
             if not (math.isfinite(first_bias) and first_bias > 0):
                 raise ValueError(f"first_bias must be positive, not {first_bias}")
-            bias = self.layers[0].bias
-            drawn = jax.random.uniform(rngs.params(), bias.shape, bias.dtype, -first_bias, first_bias)
+            drawn = jax.random.uniform(rngs.params(), (width,), minval=-first_bias, maxval=first_bias)
             self.layers[0].bias = nnx.Param(drawn)
 
     def __call__(self, x: Coordinates | Jet) -> Array | Jet:

@@ -26,5 +26,13 @@ class WIRE(MLP):
         dtype: Dtype | None = None,
         rngs: nnx.Rngs,
     ):
-        sizes = {"depth": depth, "width": width, "activation": Wire(omega, scale)}
-        super().__init__(in_features, out_features, **sizes, embedding=embedding, dtype=dtype, rngs=rngs)
+        super().__init__(
+            in_features,
+            out_features,
+            depth=depth,
+            width=width,
+            activation=Wire(omega, scale),
+            embedding=embedding,
+            dtype=dtype,
+            rngs=rngs,
+        )
