@@ -1,8 +1,8 @@
 """One run from configuration to result: its identity, its folder, its rows.
 
 A run lives in runs/<experiment>/<id>/: config.yaml (resolved), history.jsonl, predictions.npz,
-weights.npz (`experiments.training.trained` reads it), units.json where the task has them, result.json, checkpoints/ while it trains, and the
-tracker's files. The id ends in a hash of everything that determines the numbers, so a finished run is
+weights.npz (`experiments.training.trained` reads it), units.json where the task has them, result.json, checkpoints/
+while it trains, and the tracker's files. The id ends in a hash of everything that determines the numbers, so a finished run is
 never repeated, an interrupted one is found again, and two different ones never share a folder.
 """
 

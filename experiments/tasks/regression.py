@@ -44,7 +44,10 @@ class Regression1D(Task):
         return self.batch_size is None
 
     def source(self) -> Source:
-        """The generated target, named by what determines it: its last bits depend on the linear algebra at hand. Or the user's files."""
+        """The generated target, named by what determines it, as its last bits depend on the linear algebra at hand.
+
+        Or the user's files.
+        """
         if self.files is not None:
             return own_signal(self.files, self.points)[2]
         choices = {"points": self.points, "length_scale": self.length_scale, "seed": self.target_seed}

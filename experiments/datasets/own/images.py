@@ -96,7 +96,7 @@ def _tiff(path: Path) -> np.ndarray:
     _check_pixels(array.size // (array.shape[-1] if array.ndim == 3 else 1))
     if np.issubdtype(array.dtype, np.integer):
         array = array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-    if array.ndim == 2 or array.ndim == 3 and array.shape[-1] == 1:
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] == 1):
         return _three(array.reshape(array.shape[:2]))
     if array.ndim != 3 or array.shape[-1] not in (3, 4):
         raise ValueError(f"its shape is {array.shape}, not height, width and 1, 3 or 4 channels")
