@@ -2,8 +2,8 @@
 
 A run lives in runs/<experiment>/<id>/: config.yaml (resolved), history.jsonl, predictions.npz,
 weights.npz (`experiments.training.trained` reads it), units.json where the task has them, result.json, checkpoints/
-while it trains, and the tracker's files. The id ends in a hash of everything that determines the numbers, so a finished run is
-never repeated, an interrupted one is found again, and two different ones never share a folder.
+while it trains, and the tracker's files. The id ends in a hash of everything that determines the numbers, so a
+finished run is never repeated, an interrupted one is found again, and two different ones never share a folder.
 """
 
 from __future__ import annotations

@@ -46,8 +46,10 @@ class Shape(Task):
         return _surface(self.mesh, self.real_data).source
 
     def units(self) -> dict[str, Any]:
-        """The `Placement` of the unit cube in the file's coordinates."""
-        return asdict(_surface(self.mesh, self.real_data).placement)
+        """The `Placement` of the unit cube in the file's coordinates, and the mesh's `box` in it, two corners."""
+        mesh = _surface(self.mesh, self.real_data)
+        box = [mesh.vertices.min(axis=0).tolist(), mesh.vertices.max(axis=0).tolist()]
+        return {**asdict(mesh.placement), "box": box}
 
     def items(self) -> Data:
         """One item. `shared`: `points` (n, 3) and `inside` (n,) of `pool`, `near` and `uniform`; `box`; `grid`."""

@@ -27,9 +27,9 @@ def comparison(kind: str, by_file: Mapping[str, Runs], metric: str) -> Figure:
     """
     names = list(next(iter(by_file.values())))
     shown = list(by_file.items())[:MOST_FILES]
-    ratios = [1.0] * (2 * len(shown)) + [1.2]
+    ratios = [aspect(kind, runs) for _, runs in shown for _ in range(2)] + [1.2]
     columns = 1 + len(names)
-    height = 0.6 + sum(ratios) * (style.PAGE / columns + 0.12)
+    height = 0.6 + 0.15 * len(shown) + sum(ratios) * style.PAGE / columns
     with style.look():
         figure = plt.figure(figsize=(style.PAGE, height), layout="constrained")
         grid = figure.add_gridspec(len(ratios), columns, height_ratios=ratios)
@@ -51,6 +51,15 @@ def comparison(kind: str, by_file: Mapping[str, Runs], metric: str) -> Figure:
             axis.legend(ncols=len(names), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
             axis.grid(True)
     return figure
+
+
+def aspect(kind: str, runs: Runs) -> float:
+    """Height over width of what is shown of a file, between a half and two."""
+    first = next((run for own in runs.values() for run in own if run.predictions), None)
+    if kind == "signal" or first is None:
+        return 0.7
+    height, width = _shown(kind, first.predictions)[0].shape[:2]
+    return min(max(height / width, 0.5), 2.0)
 
 
 def _file(kind: str, axes: Sequence[Sequence[Axes]], file: str, runs: Runs, metric: str) -> None:
