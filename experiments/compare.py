@@ -101,11 +101,17 @@ def compare(arguments: Sequence[str]) -> int:
 
 def understand(arguments: Sequence[str]) -> tuple[Asked, bool]:
     """What a command line asks for, and whether to stop before it is done. Raises ConfigError."""
-    files = [word for word in arguments if _is_file(word, arguments)]
-    rest = [word for word in arguments if word not in files]
+    places = [n for n in range(len(arguments)) if _is_file(arguments, n)]
+    files = [arguments[n] for n in places]
+    rest = [word for n, word in enumerate(arguments) if n not in places]
     words, options = split(rest, FLAGS, VALUES)
     words = list(expand(words, several=False)[0])
     found = files_of(files)
+    names = [Path(file).name for file in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(
+            f"two files are called {twice[0]}, and results know files by their names: rename one"
+        )
     given = {word.partition("=")[0] for word in words}
     if taken := given & {"experiment", "parameterization", "task.files", "task.mesh", "task.folder"}:
         raise ConfigError(f"{min(taken)} follows from the files and the comparison: leave it out")
@@ -125,10 +131,12 @@ def understand(arguments: Sequence[str]) -> tuple[Asked, bool]:
     return asked, "--dry-run" in options
 
 
-def _is_file(word: str, arguments: Sequence[str]) -> bool:
-    before = arguments[arguments.index(word) - 1] if arguments.index(word) else ""
-    option = word.startswith("-") or before in VALUES
-    return not option and (Path(word).expanduser().exists() or "=" not in word)
+def _is_file(arguments: Sequence[str], n: int) -> bool:
+    """Whether word `n` names data: no option, no value of one, and no setting unless there is such a file."""
+    word = arguments[n]
+    if word.startswith("-") or (n and arguments[n - 1] in VALUES):
+        return False
+    return "=" not in word or Path(word).expanduser().exists()
 
 
 def _count(text: str | None) -> int | None:

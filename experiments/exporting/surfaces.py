@@ -13,7 +13,7 @@ from skimage.measure import marching_cubes
 from tqdm import tqdm
 
 from experiments.config.build import ConfigError
-from experiments.datasets.meshes import Placement
+from experiments.datasets.meshes import Placement, clean
 from experiments.files import write_atomically
 from experiments.tasks.evaluation import in_blocks
 from experiments.training.trained import TrainedRun
@@ -38,25 +38,24 @@ def mesh_of(run: TrainedRun, resolution: int) -> trimesh.Trimesh:
     Blocks of layers that share a layer are turned into triangles one after the other.
     """
     axes = grid(run, resolution)
-    spacing = np.array([axis[1] - axis[0] for axis in axes])
     vertices, faces, count = [], [], 0
     for start, block in blocks(logits_of(run), axes):
         if not block.min() < 0 < block.max():
             continue
-        own, triangles, _, _ = marching_cubes(block, 0.0, spacing=tuple(spacing))
-        own = own + [axis[0] for axis in axes] - spacing  # a layer of OUTSIDE goes before
-        own[:, 0] += start * spacing[0]
-        vertices.append(own)
+        own, triangles, _, _ = marching_cubes(
+            block, 0.0
+        )  # in cells: the layers that blocks share are whole numbers
+        vertices.append(own.astype(np.float64) + [start, 0, 0])
         faces.append(triangles + count)
         count += len(own)
     if not vertices:
         return trimesh.Trimesh()
-    mesh = trimesh.Trimesh(np.concatenate(vertices), np.concatenate(faces), process=False)
-    mesh.merge_vertices(digits_vertex=7)  # those of the layers that two blocks share
-    mesh.update_faces(mesh.nondegenerate_faces())
+    mesh = clean(trimesh.Trimesh(np.concatenate(vertices), np.concatenate(faces), process=False))
     if mesh.volume < 0:
         mesh.invert()
-    mesh.vertices = placement(run).back(mesh.vertices)
+    spacing = np.array([axis[1] - axis[0] for axis in axes])
+    first = np.array([axis[0] for axis in axes]) - spacing  # a layer of OUTSIDE goes before
+    mesh.vertices = placement(run).back(first + mesh.vertices * spacing)
     return mesh
 
 

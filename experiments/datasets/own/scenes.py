@@ -78,7 +78,7 @@ def placement(folder: str) -> dict[str, Any]:
 @functools.lru_cache(maxsize=2)
 def _shots(folder: str) -> Shots:
     if not folder:
-        raise ValueError("task.folder is missing: name the folder of your scene, task.folder=...")
+        raise ValueError("task.folder is missing: name your scene, task.folder=...")
     place = Path(folder).expanduser()
     if not place.is_dir():
         raise FileNotFoundError(f"{place} is no folder: check task.folder")

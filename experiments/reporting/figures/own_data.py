@@ -74,7 +74,8 @@ def _file(kind: str, axes: Sequence[Sequence[Axes]], file: str, runs: Runs, metr
     draw = _curve if kind == "signal" else _picture
     pairs = {name: _shown(kind, run.predictions) for name, run in first.items()}
     errors = {name: _error(kind, run.predictions) for name, run in first.items()}
-    limit = max(float(np.nanmax(error)) for error in errors.values()) or 1.0
+    shares = 1.0 if kind == "signal" else 0.99  # a few pixels must not make all others pale
+    limit = max(float(np.nanquantile(error, shares)) for error in errors.values()) or 1.0
     draw(top[0], next(iter(pairs.values()))[0], None, None)
     top[0].set_ylabel(file, fontsize=6.5)
     _scale(bottom[0], kind, limit)
