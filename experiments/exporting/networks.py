@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import rwf
 from experiments.config.build import ConfigError
 from experiments.files import write_atomically
 from experiments.training.trained import TrainedRun
@@ -21,12 +22,12 @@ def weights(run: TrainedRun) -> dict[str, Any]:
 
 
 def write_safetensors(run: TrainedRun, path: Path) -> None:
-    """Flat names with dots, such as `params.layers.0.kernel`. Raises ConfigError where the package is missing."""
+    """By the names of `rwf.flatten`, such as `params/layers/0/kernel`. Raises ConfigError without the package."""
     try:
         from safetensors.numpy import save
     except ImportError as error:
         raise ConfigError(f"writing {path.name} needs safetensors: {_install()}") from error
-    flat = {name: np.ascontiguousarray(array) for name, array in _flat(weights(run)).items()}
+    flat = {name: np.ascontiguousarray(array) for name, array in rwf.flatten(weights(run)).items()}
     content = save(flat, metadata={"format": "rwf", "run": run.folder.name})
     write_atomically(path, lambda file: file.write(content))
 
@@ -69,12 +70,3 @@ def _named(tree: Any) -> Any:
     if isinstance(tree, Mapping):
         return {str(name): _named(own) for name, own in tree.items()}
     return np.asarray(tree)
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, np.ndarray]:
-    if not isinstance(tree, Mapping):
-        return {prefix: tree}
-    found: dict[str, np.ndarray] = {}
-    for name, own in tree.items():
-        found |= _flat(own, f"{prefix}.{name}" if prefix else name)
-    return found

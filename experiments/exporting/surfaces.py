@@ -42,10 +42,9 @@ def mesh_of(run: TrainedRun, resolution: int) -> trimesh.Trimesh:
     for start, block in blocks(logits_of(run), axes):
         if not block.min() < 0 < block.max():
             continue
-        own, triangles, _, _ = marching_cubes(
-            block, 0.0
-        )  # in cells: the layers that blocks share are whole numbers
-        vertices.append(own.astype(np.float64) + [start, 0, 0])
+        # In cells: what lies in the layer that two blocks share has the same numbers in both.
+        own, triangles, _, _ = marching_cubes(block, 0.0)
+        vertices.append(own.astype(np.float64) + np.array([start, 0, 0]))
         faces.append(triangles + count)
         count += len(own)
     if not vertices:

@@ -12,9 +12,10 @@ import pytest
 import trimesh
 from PIL import Image
 
+import rwf
 from experiments import export
 from experiments.config.compose import configure
-from experiments.exporting import networks, surfaces
+from experiments.exporting import surfaces
 from experiments.exporting.surfaces import mesh_of, write_volume
 from experiments.files import load_arrays
 from experiments.running.run import data_source, folder_of, run
@@ -116,39 +117,17 @@ def test_weights_are_the_folded_network(photo, tmp_path):
     assert export.main([str(folder), str(tmp_path / "w.msgpack")]) == 0
     found = msgpack_restore((tmp_path / "w.msgpack").read_bytes())
     points = np.random.default_rng(0).uniform(size=(7, 2)).astype(np.float32)
-    flat = networks._flat(found)
-    assert not any(name.endswith((".s", ".V", ".scale")) for name in flat)
+    flat = rwf.flatten(found)
+    assert {name.split("/")[-1] for name in flat if name.startswith("params")} == {"kernel", "bias"}
     run = trained.read(folder)
-    expected = run.network(points)
-    np.testing.assert_allclose(run.apply(*_as_read(run, found), points), expected, rtol=1e-5, atol=1e-6)
+    read = [rwf.unflatten(rwf.flatten(found[name]), getattr(run, name)) for name in ("params", "constants")]
+    np.testing.assert_allclose(run.apply(*read, points), run.network(points), rtol=1e-5, atol=1e-6)
     save = pytest.importorskip("safetensors.numpy")
     assert export.main([str(folder), str(tmp_path / "w.safetensors")]) == 0
     loaded = save.load_file(tmp_path / "w.safetensors")
     assert loaded.keys() == flat.keys()
     for name, array in loaded.items():
         np.testing.assert_array_equal(array, flat[name])
-
-
-def _as_read(run, found):
-    """What was read in the structure of the run's own weights."""
-    import jax
-
-    return [
-        jax.tree.unflatten(jax.tree.structure(own), [_at(found[name], path) for path, _ in paths(own)])
-        for name, own in (("params", run.params), ("constants", run.constants))
-    ]
-
-
-def paths(tree):
-    import jax
-
-    return jax.tree_util.tree_leaves_with_path(tree)
-
-
-def _at(tree, path):
-    for part in path:
-        tree = tree[str(part.key)]
-    return tree
 
 
 ALONE = """
