@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from experiments.metrics import Metric
 from experiments.records import Row
-from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, Metric, column_label, metric_named
+from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, column_label, metric_named
 from experiments.reporting.selection import diverged, values
 from experiments.reporting.statistics import interval_text, paired_interval, summarise
 from experiments.reporting.verdicts import (
