@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -21,6 +22,24 @@ from experiments.metrics import Metric
 
 PyTree = Any
 Network = Callable[..., Any]  # effective weights already bound; takes an array or a `rwf.Jet`
+
+
+def file_names(paths: Any) -> Any:
+    """The name of a file or folder, or those of several, without where they lie; None stays.
+
+    >>> file_names("photos/cat.jpg"), file_names(("a/b.png", "c.png")), file_names(None)
+    ('cat.jpg', ['b.png', 'c.png'], None)
+    """
+    if paths is None:
+        return None
+    if isinstance(paths, str):
+        return Path(paths).expanduser().absolute().name if paths else ""
+    return [file_names(path) for path in paths]
+
+
+PATHS: Mapping[str, Callable] = {"identity": file_names}
+"""Metadata of a task's field that holds paths: the run is known by the names of the files and by their content
+(the checksum of its `Source`), wherever they lie."""
 
 
 @dataclass(frozen=True)
@@ -120,3 +139,7 @@ class Task(abc.ABC):
     def pictures(self, predictions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Images of one item's predictions for the tracker; by default those predictions that are images."""
         return dict(predictions)
+
+    def units(self) -> dict[str, Any]:
+        """JSON values that lead back to the units and the place of the user's own data, kept for exports."""
+        return {}

@@ -22,14 +22,18 @@ KIND = "_target_"
 def canonical(value: Any) -> Any:
     """A built object as JSON values: its class by name, all its settings, defaults included.
 
-    A dataclass gives its fields, a `functools.partial` the settings of its target. Whole numbers are integers.
+    A dataclass gives its fields (those of `experiments.task.PATHS` the names of their files), a `functools.partial`
+    the settings of its target. Whole numbers are integers.
     Raises TypeError for what is no setting, such as an array.
 
     >>> canonical(functools.partial(dict, mean=2.0, stages=(1, 2.5)))
     {'_target_': 'dict', 'mean': 2, 'stages': [1, 2.5]}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        fields = {
+            field.name: field.metadata.get("identity", _itself)(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+        }
         return {KIND: type(value).__name__} | {name: canonical(own) for name, own in fields.items()}
     if isinstance(value, functools.partial):
         settings = _defaults(value.func) | value.keywords
@@ -43,6 +47,10 @@ def canonical(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"{type(value).__name__} is no setting of a run")
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _defaults(target: Any) -> dict[str, Any]:

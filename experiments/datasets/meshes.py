@@ -13,10 +13,12 @@ import trimesh
 
 from experiments.datasets.local import locate, reading
 from experiments.datasets.surfaces import RESOLUTION, SURFACES, triangulate
-from experiments.files import arrays_checksum, cache, locked, write_atomically
+from experiments.files import arrays_checksum, cache, locked, warn, write_atomically
 from experiments.task import Source
 
-FORMATS = ("ply", "obj", "stl")
+FORMATS = ("ply", "obj", "stl", "off", "glb")
+MOST_FACES = 5_000_000  # of a user's own mesh
+FLAT = 1e-4  # of the largest extent: what is thinner has no inside
 CANDIDATES = {
     "dragon": (
         "meshes/dragon_vrip.ply",
@@ -33,17 +35,34 @@ WHOLE = 0.95  # of the vertices; merging those that coincide leaves 99.5 % of th
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where the unit cube lies in the coordinates of a mesh's file: p is at centre + extent (2 p - 1)."""
+
+    centre: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    extent: float = 0.5
+
+    def back(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 3) of the unit cube in the file's coordinates, float64.
+
+        >>> Placement((10.0, 0.0, 0.0), 2.0).back(np.array([1.0, 0.5, 0.0])).tolist()
+        [12.0, 0.0, -2.0]
+        """
+        return np.array(self.centre) + self.extent * (2 * np.asarray(points, np.float64) - 1)
+
+
+@dataclass(frozen=True)
 class Surface:
     """A triangle mesh in the unit cube.
 
     `vertices` float64 (n, 3), `faces` int32 (m, 3). `watertight` says whether each edge belongs to two
-    faces, so that inside and outside are told apart without doubt.
+    faces, so that inside and outside are told apart without doubt. `placement` leads back to the file's coordinates.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     watertight: bool
     source: Source
+    placement: Placement = Placement()
 
 
 def surface(name: str, *, real: bool | None = None) -> Surface:
@@ -73,8 +92,31 @@ def mesh_surface(path: Path, name: str) -> Surface:
     return _surface(read_mesh(path), name, None)
 
 
+def own_surface(file: str) -> Surface:
+    """The user's mesh `file`, normalised. Warns of several bodies.
+
+    Raises FileNotFoundError and ValueError, naming the file, where it is absent, no mesh, flat or too large.
+    """
+    if not file:
+        raise ValueError("task.mesh is missing: name your mesh, task.mesh=...")
+    path = Path(file).expanduser()
+    if not path.is_file():
+        known = f"neither a file nor one of {', '.join(CANDIDATES)}"
+        raise FileNotFoundError(f"{path} is {known}: check task.mesh")
+    mesh = read_mesh(path)
+    with reading(path, " as a mesh"):
+        if len(mesh.faces) > MOST_FACES:
+            raise ValueError(f"it has {len(mesh.faces):,} faces, more than {MOST_FACES:,}: simplify it first")
+        spread = np.ptp(mesh.vertices, axis=0)
+        if spread.min() <= FLAT * spread.max():
+            raise ValueError("it is flat: it encloses no volume")
+    if (bodies := mesh.body_count) > 1:
+        warn(f"{path.name} has {bodies} bodies: what an odd number of them encloses counts as inside")
+    return _surface(mesh, path.name, None)
+
+
 def read_mesh(path: Path) -> trimesh.Trimesh:
-    """The mesh of a PLY, OBJ or STL file, gzipped or not; vertices that coincide become one.
+    """The mesh of a file of one of `FORMATS`, gzipped or not; vertices that coincide become one.
 
     Raises ValueError, naming the file, where it is damaged, of another kind, or has no faces.
     """
@@ -109,18 +151,25 @@ def normalise(vertices: np.ndarray) -> np.ndarray:
 
     As in Tancik et al. (2020) and appendix I of the paper. Raises ValueError for coincident vertices.
     """
-    centred = vertices - vertices.mean(axis=0)
-    extent = np.abs(centred).max()
+    placement = placement_of(vertices)
+    return ((vertices - np.array(placement.centre)) / placement.extent + 1) / 2
+
+
+def placement_of(vertices: np.ndarray) -> Placement:
+    """Where the unit cube of `normalise` lies. Raises ValueError for coincident vertices."""
+    centre = vertices.mean(axis=0)
+    extent = float(np.abs(vertices - centre).max())
     if not extent > 0:
         raise ValueError("the mesh has no extent: all its vertices coincide")
-    return (centred / extent + 1) / 2
+    return Placement(tuple(centre.tolist()), extent)
 
 
 def _surface(mesh: trimesh.Trimesh, name: str, stand_in: str | None) -> Surface:
-    vertices = normalise(np.asarray(mesh.vertices, np.float64))
+    own = np.asarray(mesh.vertices, np.float64)
+    vertices, placement = normalise(own), placement_of(own)
     faces = np.asarray(mesh.faces, np.int32)
     source = Source(name, arrays_checksum({"vertices": vertices, "faces": faces}), stand_in)
-    return Surface(vertices, faces, bool(mesh.is_watertight), source)
+    return Surface(vertices, faces, bool(mesh.is_watertight), source, placement)
 
 
 def _generated(name: str) -> trimesh.Trimesh:

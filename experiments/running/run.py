@@ -1,9 +1,9 @@
 """One run from configuration to result: its identity, its folder, its rows.
 
 A run lives in runs/<experiment>/<id>/: config.yaml (resolved), history.jsonl, predictions.npz,
-weights.npz (`experiments.training.trained` reads it), result.json, checkpoints/ while it trains, and the
-tracker's files. The id ends in a hash of everything that determines the numbers, so a finished run is
-never repeated, an interrupted one is found again, and two different ones never share a folder.
+weights.npz (`experiments.training.trained` reads it), units.json where the task has them, result.json, checkpoints/
+while it trains, and the tracker's files. The id ends in a hash of everything that determines the numbers, so a
+finished run is never repeated, an interrupted one is found again, and two different ones never share a folder.
 """
 
 from __future__ import annotations
@@ -162,6 +162,8 @@ def _write(
     arrays = save_stacked(folder, "predictions", predictions, count)
     first = {name: array[0] for name, array in arrays.items() if len(array)}
     tracker.predictions(lambda: config.task.pictures(first))
+    if units := config.task.units():
+        write_json(folder / "units.json", units)
     results = [row.to_json() for row in rows]
     tracker.results(results)
     write_json(folder / "result.json", {"rows": results})

@@ -42,7 +42,8 @@ def check(configs: Sequence[Configuration]) -> None:
 def _common(config: Configuration) -> Mapping[str, Any]:
     choices = {name: value for name, value in config.choices.items() if name not in OWN}
     names = {"experiment": config.experiment, "profile": config.profile}
-    return flatten({**names, **choices, "execution": config.resolved["execution"]})
+    own = {name: config.resolved[name] for name in ("task", "execution")}  # with the paths of files
+    return flatten({**names, **choices, **own})
 
 
 def together(runs: Sequence[T], keys: Sequence[Hashable | None]) -> list[list[T]]:

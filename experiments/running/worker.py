@@ -104,6 +104,11 @@ def train(overrides: Mapping[int, Sequence[str]], say: Callable[[int, Mapping[st
             progress(functools.partial(say, n), config.task.metric)
             for n, config in zip(overrides, configs, strict=True)
         ]
+        for n, config in zip(
+            overrides, configs, strict=True
+        ):  # data and compilation come before the first step
+            begun = {"step": 0, "steps": config.trainer.steps, "group": 0, "groups": 1, "values": {}}
+            say(n, {"event": "progress", **begun})
         found = run_stack(configs, listeners)
     except walltime.OutOfTime as stop:
         alone, failure = True, {"event": "stopped", "error": str(stop)}

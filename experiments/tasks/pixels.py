@@ -1,4 +1,4 @@
-"""What the tasks on square images share: the coordinates of their pixels, and 8-bit pictures for the figures."""
+"""What the tasks on images share: the coordinates of their pixels, and 8-bit pictures for the figures."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def pixel_grid(size: int) -> np.ndarray:
-    """Coordinates (column, row)/size of a square image's pixels: float32 (size, size, 2) in [0, 1).
+def pixel_grid(height: int, width: int | None = None) -> np.ndarray:
+    """Coordinates (column, row)/n of an image's pixels, n those of its longer side: float32 (height, width, 2).
 
-    >>> pixel_grid(2)[0, 1].tolist()
-    [0.5, 0.0]
+    Without `width` the image is square. All coordinates are in [0, 1).
+
+    >>> pixel_grid(2)[0, 1].tolist(), pixel_grid(2, 4)[1, 3].tolist()
+    ([0.5, 0.0], [0.75, 0.25])
     """
-    axis = np.arange(size, dtype=np.float32) / np.float32(size)
-    return np.stack(np.meshgrid(axis, axis, indexing="xy"), axis=-1)
+    width = height if width is None else width
+    rows, columns = (np.arange(n, dtype=np.float32) / np.float32(max(height, width)) for n in (height, width))
+    return np.stack(np.meshgrid(columns, rows, indexing="xy"), axis=-1)
 
 
 def to_bytes(image: jax.Array) -> jax.Array:

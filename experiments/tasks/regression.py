@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -13,44 +13,71 @@ import numpy as np
 from annotated_types import Ge, Gt
 from flax import nnx
 
+from experiments.datasets.own.signals import own_signal, placement
 from experiments.files import choices_checksum
 from experiments.solvers import random_fields
-from experiments.task import Data, Network, Source, Task
+from experiments.task import PATHS, Data, Network, Source, Task
 from experiments.tasks.evaluation import relative_l2
 from rwf import analysis
+
+NTK_POINTS = 512
 
 
 @dataclass(frozen=True)
 class Regression1D(Task):
     """Fit one sample of a Gaussian random field at `points` equidistant points of [0, 1], all at each step.
 
-    The error is the relative L2 over the same points: the paper defines no test set here.
+    The error is the relative L2 over the same points: the paper defines no test set here. Of signals of the user's
+    own, `files`, each is brought to mean zero and standard deviation one, and to `points` samples where it is longer.
     """
 
     metric: ClassVar[str] = "relative_l2"
-    full_batch: ClassVar[bool] = True
     points: Annotated[int, Ge(2)] = 256
     length_scale: Annotated[float, Gt(0)] = 0.02
     target_seed: Annotated[int, Ge(0)] = 0
+    files: tuple[str, ...] | None = field(default=None, metadata=PATHS)  # null: the random field
+    batch_size: Annotated[int, Ge(1)] | None = None  # points drawn at each step; null: all of them
+
+    @property
+    def full_batch(self) -> bool:
+        """Whether all points are taken at each step."""
+        return self.batch_size is None
 
     def source(self) -> Source:
-        """The generated target, named by what determines it: its last bits depend on the linear algebra at hand."""
+        """The generated target, named by what determines it, as its last bits depend on the linear algebra at hand.
+
+        Or the user's files.
+        """
+        if self.files is not None:
+            return own_signal(self.files, self.points)[2]
         choices = {"points": self.points, "length_scale": self.length_scale, "seed": self.target_seed}
         return Source(f"Gaussian random field, sample {self.target_seed}", choices_checksum(choices))
 
     def items(self) -> Data:
-        """One item: x and y, each (points, 1)."""
+        """One item, or one a file: x and y, each (points, 1)."""
+        if self.files is not None:
+            y, names, _ = own_signal(self.files, self.points)
+            x = np.linspace(0, 1, y.shape[1], dtype=np.float32)
+            return Data({"x": np.broadcast_to(x, y.shape)[..., None], "y": y[..., None]}, names)
         x = np.linspace(0, 1, self.points, dtype=np.float32)[:, None]
         y = _target(self).astype(np.float32)[:, None]
         return Data({"x": x[None], "y": y[None]}, (f"target-{self.target_seed}",))
+
+    def units(self) -> dict[str, Any]:
+        """Of the user's files: `offset`, `scale` and `rate`, a list with one entry for each; else nothing."""
+        return placement(self.files, self.points) if self.files is not None else {}
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From x to y."""
         return model(in_features=1, out_features=1, embedding=embedding, rngs=rngs)
 
     def batch(self, shared: Any, item: Any, key: jax.Array, step: jax.Array) -> Any:
-        """All points."""
-        return item
+        """All points, or `batch_size` of them."""
+        count = len(item["x"])
+        if self.batch_size is None or self.batch_size >= count:
+            return item
+        index = jax.random.randint(key, (self.batch_size,), 0, count)
+        return {name: leaf[index] for name, leaf in item.items()}
 
     def loss(self, network: Network, batch: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The mean squared error."""
@@ -85,8 +112,12 @@ class Regression1D(Task):
         return {"curves": picture}
 
     def analyse(self, function: Callable, factors: Any, shared: Any, item: Any) -> dict[str, jax.Array]:
-        """`ntk_eigenvalues` (points,), descending: of the kernel with respect to the trained factors (3.1)."""
-        kernel = analysis.empirical_ntk(lambda f, x: function(f, x)[:, 0], factors, item["x"])
+        """`ntk_eigenvalues`, descending: of the kernel with respect to the trained factors (3.1).
+
+        At all points, or of a longer signal at `NTK_POINTS` or fewer, evenly spread.
+        """
+        x = item["x"][:: -(-len(item["x"]) // NTK_POINTS)]
+        kernel = analysis.empirical_ntk(lambda f, x: function(f, x)[:, 0], factors, x)
         return {"ntk_eigenvalues": analysis.ntk_spectrum(kernel)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -14,8 +14,9 @@ import numpy as np
 from annotated_types import Ge, Gt
 from flax import nnx
 
-from experiments.datasets.nerf import Views, lego
-from experiments.task import Data, Network, Source, Task
+from experiments.datasets.nerf import Scene, Views, lego
+from experiments.datasets.own.scenes import own_scene, placement
+from experiments.task import PATHS, Data, Network, Source, Task
 from experiments.tasks.evaluation import in_blocks, psnr
 from experiments.tasks.pixels import to_bytes
 from experiments.tasks.volume_rendering import composite, even_distances, pixel_rays, stratified_distances
@@ -41,6 +42,7 @@ class InverseRendering(Task):
     pool_seed: Annotated[int, Ge(0)] = 0
     accept_missing: bool = False  # of an incomplete folder, use the views that are there
     real_data: bool = False  # the Lego scene, or an error
+    folder: str | None = field(default=None, metadata=PATHS)  # of the user's own views; null: the Lego scene
 
     def __post_init__(self) -> None:
         if self.far <= self.near:
@@ -50,6 +52,10 @@ class InverseRendering(Task):
         """The archive or folder of views, or the generated scene."""
         return self._scene()[1]
 
+    def units(self) -> dict[str, Any]:
+        """Of the user's own views, `centre` and `scale`: p here is at centre + scale p there; else nothing."""
+        return placement(self.folder) if self.folder is not None else {}
+
     def items(self) -> Data:
         """One item. `shared`: 8-bit images and poses of the `train` and `test` views, `focal`, the rays' `order`."""
         views = self._scene()[0]
@@ -57,7 +63,8 @@ class InverseRendering(Task):
         if rays >= 2**31 or self.batch_size > rays:
             raise ValueError(f"batch_size={self.batch_size} must not exceed the {rays} rays, nor they 2^31")
         order = np.random.default_rng(self.pool_seed).permutation(rays).astype(np.int32)
-        return Data({}, ("lego",), {**views, "order": order})
+        name = "lego" if self.folder is None else self.source().name
+        return Data({}, (name,), {**views, "order": order})
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From (x, y, z) in world units to three colours before the sigmoid and a density before the ReLU."""
@@ -112,7 +119,7 @@ class InverseRendering(Task):
         return in_blocks(colours, pixels, self.batch_size).reshape(size, size, 3)
 
     def _scene(self) -> tuple[dict[str, Any], Source]:
-        return _views(self.size, self.accept_missing, self.real_data)
+        return _views(self.size, self.accept_missing, self.real_data, self.folder)
 
 
 def render(network: Network, origins: jax.Array, directions: jax.Array, distances: jax.Array) -> jax.Array:
@@ -134,8 +141,12 @@ def positions(step: jax.Array, batch: int, total: int) -> jax.Array:
 
 
 @functools.lru_cache(maxsize=1)
-def _views(size: int, accept_missing: bool, real: bool) -> tuple[dict[str, Any], Source]:
-    scene = lego(size, real=True if real else None, accept_missing=accept_missing)
+def _views(size: int, accept_missing: bool, real: bool, folder: str | None) -> tuple[dict[str, Any], Source]:
+    scene: Scene
+    if folder is None:
+        scene = lego(size, real=True if real else None, accept_missing=accept_missing)
+    else:
+        scene = own_scene(folder, size)
 
     def stored(views: Views) -> dict[str, np.ndarray]:
         return {"images": np.round(255 * views.images).astype(np.uint8), "poses": views.poses}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,9 @@ from annotated_types import Ge, MultipleOf
 from flax import nnx
 
 from experiments.datasets import occupancy
-from experiments.datasets.meshes import Surface, surface
+from experiments.datasets.meshes import CANDIDATES, Surface, own_surface, surface
 from experiments.files import cached_arrays
-from experiments.task import Data, Network, Source, Task
+from experiments.task import PATHS, Data, Network, Source, Task
 from experiments.tasks.evaluation import in_blocks
 from experiments.tasks.surface_view import shaded
 
@@ -34,7 +34,7 @@ class Shape(Task):
     """
 
     metric: ClassVar[str] = "iou"
-    mesh: Literal["dragon", "armadillo"]
+    mesh: str = field(metadata=PATHS)  # dragon, armadillo, or a file of the user's own
     pool: Annotated[int, Ge(1)] = 1 << 24  # labelled points: 200 MB on the device, a byte for each label
     batch_size: Annotated[int, Ge(1)] = 8192
     test_points: Annotated[int, Ge(1)] = 1 << 18  # of each of the two test sets
@@ -45,6 +45,12 @@ class Shape(Task):
         """The mesh, which with the numbers of points determines all labels."""
         return _surface(self.mesh, self.real_data).source
 
+    def units(self) -> dict[str, Any]:
+        """The `Placement` of the unit cube in the file's coordinates, and the mesh's `box` in it, two corners."""
+        mesh = _surface(self.mesh, self.real_data)
+        box = [mesh.vertices.min(axis=0).tolist(), mesh.vertices.max(axis=0).tolist()]
+        return {**asdict(mesh.placement), "box": box}
+
     def items(self) -> Data:
         """One item. `shared`: `points` (n, 3) and `inside` (n,) of `pool`, `near` and `uniform`; `box`; `grid`."""
         mesh = _surface(self.mesh, self.real_data)
@@ -53,11 +59,14 @@ class Shape(Task):
             "near": occupancy.near_surface(mesh, self.test_points),
             "uniform": occupancy.uniform_points(mesh, self.test_points),
         }
+        if not labelled["near"].inside.any():
+            raise ValueError(f"{mesh.source.name} cannot be used as a mesh: no point lies inside it")
         shared: dict[str, Any] = {
             name: {"points": part.points, "inside": part.inside} for name, part in labelled.items()
         }
         box = np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)]).astype(np.float32)
-        return Data({}, (self.mesh,), {**shared, "box": box, "grid": grid_labels(mesh, self.resolution)})
+        name = self.mesh if self.mesh in CANDIDATES else mesh.source.name
+        return Data({}, (name,), {**shared, "box": box, "grid": grid_labels(mesh, self.resolution)})
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From (x, y, z) to one logit."""
@@ -135,4 +144,4 @@ def grid_labels(mesh: Surface, resolution: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _surface(name: str, real: bool) -> Surface:
-    return surface(name, real=True if real else None)
+    return surface(name, real=True if real else None) if name in CANDIDATES else own_surface(name)

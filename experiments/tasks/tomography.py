@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 import jax
@@ -14,9 +14,10 @@ from annotated_types import Ge
 from flax import nnx
 
 from experiments.datasets.brain import brain_slices
+from experiments.datasets.own.volumes import own_slices
 from experiments.datasets.phantoms import phantoms
 from experiments.datasets.radon import Interpolation, project, projector, view_angles
-from experiments.task import Data, Network, Source, Task
+from experiments.task import PATHS, Data, Network, Source, Task
 from experiments.tasks.evaluation import in_blocks, psnr
 from experiments.tasks.pixels import pixel_grid, to_bytes
 
@@ -34,20 +35,27 @@ class Tomography(Task):
 
     metric: ClassVar[str] = "psnr"
     full_batch: ClassVar[bool] = True
-    dataset: Literal["shepp", "atlas"]
-    images: Annotated[int, Ge(1)] = 20
+    dataset: Literal["shepp", "atlas"] | None = None  # null: a slice of each of `files`
+    images: Annotated[int, Ge(1)] = 20  # of the data set
     size: Annotated[int, Ge(1)] = 512  # pixels a side, detectors, and samples along each line
     angles: Annotated[int, Ge(1)] = 20
     interpolation: Interpolation = "nearest"
     real_data: bool = False  # a brain volume, or an error; the phantoms are generated in the paper too
+    files: tuple[str, ...] = field(default=(), metadata=PATHS)  # volumes of the user's own
+    slice: Annotated[int, Ge(0)] | None = None  # of them; null: the middle one
+    axis: Literal[0, 1, 2] | None = None  # along which; null: the last
+
+    def __post_init__(self) -> None:
+        if self.dataset and self.files:
+            raise ValueError(f"dataset={self.dataset} and files are both given: leave one out")
 
     def source(self) -> Source:
-        """The generated phantoms, or which brain volume."""
-        return _images(self.dataset, self.images, self.size, self.real_data)[2]
+        """The generated phantoms, or which brain volume, or the user's files."""
+        return _images(self)[2]
 
     def items(self) -> Data:
         """One item an image (size, size) with its projections (angles, size)."""
-        images, names, _ = _images(self.dataset, self.images, self.size, self.real_data)
+        images, names, _ = _images(self)
         operator = projector(self.size, view_angles(self.angles), self.interpolation)
         measure = jax.jit(project)
         measured = np.stack([np.asarray(measure(image, operator)) for image in images])
@@ -88,7 +96,9 @@ class Tomography(Task):
 
 
 @functools.lru_cache(maxsize=2)
-def _images(dataset: str, count: int, size: int, real: bool) -> tuple[np.ndarray, tuple[str, ...], Source]:
-    if dataset == "shepp":
-        return phantoms(count, size)
-    return brain_slices(count, size, real=True if real else None)
+def _images(task: Tomography) -> tuple[np.ndarray, tuple[str, ...], Source]:
+    if task.dataset is None:
+        return own_slices(task.files, task.size, task.slice, task.axis)
+    if task.dataset == "shepp":
+        return phantoms(task.images, task.size)
+    return brain_slices(task.images, task.size, real=True if task.real_data else None)

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,47 @@ from experiments.training import precision
 from experiments.training.checkpoints import from_host
 
 
+@dataclass(frozen=True)
+class TrainedRun:
+    """What a finished run trained for one item and seed.
+
+    `apply(params, constants, *inputs)` is the network; `params` are its weights, folded into plain ones, `constants`
+    what is not trained (a Fourier matrix). `in_features` is the number of coordinates, None where the network
+    takes several arrays. `units` are those that the task kept, and leads back to the user's own.
+    """
+
+    folder: Path
+    task: Any
+    apply: Callable
+    params: Any
+    constants: Any
+    in_features: int | None
+    units: dict[str, Any]
+    item: int = 0
+    seed: int = 0
+
+    def network(self, *inputs: Any) -> Any:
+        """The network's output for arrays or jets: any number of points (n, in_features)."""
+        return self.apply(self.params, self.constants, *inputs)
+
+    def predictions(self) -> dict[str, Any]:
+        """What the run kept of its predictions for this item and seed."""
+        name = f"predictions-{self.seed}.npz" if self.seed else "predictions.npz"
+        return {key: array[self.item] for key, array in load_arrays(self.folder / name)[0].items()}
+
+
 def load(folder: str | Path, item: int = 0, seed: int = 0) -> tuple[Network, Any]:
     """The network that the run in `folder` trained for its `item` and for its first seed plus `seed`, and its task.
 
-    The network is a function of arrays or jets, its effective weights bound. Raises ConfigError, naming
-    the folder, where there is no finished run with that item and seed.
+    The network is a function of arrays or jets, its effective weights bound: `network(points)` takes any number of
+    points (n, d). Raises ConfigError, naming the folder, where there is no finished run with that item and seed.
     """
+    found = read(folder, item, seed)
+    return found.network, found.task
+
+
+def read(folder: str | Path, item: int = 0, seed: int = 0) -> TrainedRun:
+    """`load`, with all that belongs to the network. Raises ConfigError as it does."""
     folder = Path(folder)
     path = folder / (f"weights-{seed}.npz" if seed else "weights.npz")
     if not (path.exists() and (folder / "config.yaml").exists()):
@@ -33,7 +71,13 @@ def load(folder: str | Path, item: int = 0, seed: int = 0) -> tuple[Network, Any
     names = ("task", "model", "embedding", "parameterization")
     task, model, embedding, parameterization = (build(config[name], name) for name in names)
     model = precision.of_model(model, config["trainer"]["precision"])
-    initialise, apply = rwf.functional(lambda rngs: task.network(model, embedding, rngs))
+    sizes: dict[str, Any] = {}
+
+    def noted(*arguments: Any, **settings: Any) -> Any:
+        sizes.update(settings)
+        return model(*arguments, **settings)
+
+    initialise, apply = rwf.functional(lambda rngs: task.network(noted, embedding, rngs))
 
     def state(key: jax.Array) -> dict[str, Any]:
         params, constants = initialise(key)
@@ -48,5 +92,15 @@ def load(folder: str | Path, item: int = 0, seed: int = 0) -> tuple[Network, Any
         stored = from_host({name: array[item] for name, array in arrays.items()}, template)
     except ValueError as error:
         raise ConfigError(f"{path} does not fit {folder / 'config.yaml'}: {error}") from error
-    params = rwf.compose(stored["factors"])
-    return lambda *inputs: apply(params, stored["constants"], *inputs), task
+    units = folder / "units.json"
+    return TrainedRun(
+        folder=folder,
+        task=task,
+        apply=apply,
+        params=rwf.compose(stored["factors"]),
+        constants=stored["constants"],
+        in_features=sizes.get("in_features"),
+        units=json.loads(units.read_text(encoding="utf-8")) if units.exists() else {},
+        item=item,
+        seed=seed,
+    )

@@ -184,7 +184,7 @@ def test_a_stack_that_fails_is_trained_run_by_run(monkeypatch):
     heard = []
     words = {n: [*WORDS, f"parameterization={name}"] for n, name in enumerate(("plain", "aa", "wn"))}
     worker.train(words, lambda n, message: heard.append((n, message["event"])))
-    assert heard == [(0, "done"), (1, "failed"), (2, "done")]
+    assert [one for one in heard if one[1] != "progress"] == [(0, "done"), (1, "failed"), (2, "done")]
 
 
 LONG = ("trainer.steps=40000", "trainer.record_every=2000", "trainer.evaluate_every=4000")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 from experiments.train import train_one
 
@@ -80,6 +81,20 @@ def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(tmp_path, undisturb
     assert not (folder_in(tmp_path) / "result.json").exists()
     train_one([*LONG, f"runs={tmp_path}"])
     assert_same(outcome(tmp_path), undisturbed)
+
+
+def test_a_run_on_the_users_file_resumes_wherever_the_file_lies_then(tmp_path):
+    wavfile.write(tmp_path / "tone.wav", 100, (1000 * np.sin(np.arange(40) ** 1.5)).astype(np.int16))
+    words = ["experiment=signal", "parameterization=rwf", "profile=smoke", "tracking=none"]
+    words += ["trainer.steps=6000", "trainer.record_every=500", "trainer.evaluate_every=1000"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train_one([*words, f"task.files=['{tmp_path / 'tone.wav'}']", f"runs={whole}"])
+    process = start(cut, *words, *OFTEN, f"task.files=['{tmp_path / 'tone.wav'}']")
+    kill_in_the_middle(process, cut, "group-0000-*.npz")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "tone.wav").rename(tmp_path / "elsewhere" / "tone.wav")
+    train_one([*words, f"task.files=['{tmp_path / 'elsewhere' / 'tone.wav'}']", f"runs={cut}"])
+    assert_same(outcome(cut), outcome(whole))
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""What `experiments.export` writes, one kind of file a module."""

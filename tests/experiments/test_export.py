@@ -1,0 +1,219 @@
+"""Exports give back what was trained: pictures, meshes in their own coordinates, volumes, weights, programs."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import nibabel
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+import rwf
+from experiments import export
+from experiments.config.compose import configure
+from experiments.exporting import surfaces
+from experiments.exporting.surfaces import mesh_of, write_volume
+from experiments.files import load_arrays
+from experiments.running.run import data_source, folder_of, run
+from experiments.training import trained
+from experiments.training.trained import TrainedRun
+
+FIXED = ["profile=smoke", "tracking=none", "execution.compilation_cache=false"]
+CENTRE, RADIUS = np.array([0.5, 0.45, 0.55]), 0.3
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    """The folder and the row of a trained image, 32 x 24 pixels."""
+    folder = tmp_path_factory.mktemp("photo")
+    pixels = np.mgrid[:24, :32].sum(axis=0)[..., None] * [4, 3, 2]
+    Image.fromarray(pixels.astype(np.uint8)).save(folder / "a.png")
+    words = [
+        "experiment=image",
+        "parameterization=rwf",
+        f"task.files=['{folder / 'a.png'}']",
+        f"runs={folder}",
+    ]
+    config = configure([*FIXED, *words])
+    rows = run(config, lambda news: None)
+    return folder_of(config, data_source(config)), rows[0], config
+
+
+def ball(folder="ball"):
+    """A "trained" shape that is a ball in the unit cube, known exactly, with a box about it and its own coordinates."""
+
+    def logit(params, constants, points):
+        return params["radius"] - jnp.linalg.norm(points - constants["centre"], axis=-1, keepdims=True)
+
+    units = {"centre": [100.0, -20.0, 3.0], "extent": 5.0, "box": [[0.1, 0.1, 0.1], [0.9, 0.8, 0.9]]}
+    return TrainedRun(Path(folder), None, logit, {"radius": RADIUS}, {"centre": CENTRE}, 3, units)
+
+
+def test_a_mesh_is_where_the_network_says_inside_in_the_files_coordinates(monkeypatch):
+    mesh = mesh_of(ball(), 64)
+    assert mesh.is_watertight and mesh.is_winding_consistent and mesh.volume > 0
+    place = surfaces.placement(ball())
+    np.testing.assert_allclose(mesh.center_mass, place.back(CENTRE), atol=1e-3)
+    np.testing.assert_allclose(mesh.volume, 4 / 3 * np.pi * (RADIUS * 10) ** 3, rtol=5e-3)
+    distance = np.linalg.norm(mesh.vertices - place.back(CENTRE), axis=1)
+    np.testing.assert_allclose(distance, RADIUS * 10, rtol=2e-3)
+    points = np.random.default_rng(0).uniform(0.1, 0.9, (5000, 3))
+    said = np.linalg.norm(points - CENTRE, axis=1) < RADIUS
+    found = mesh.contains(place.back(points))
+    assert (said & found).sum() / (said | found).sum() > 0.99
+    monkeypatch.setattr(surfaces, "LAYERS", 5)
+    cut = mesh_of(ball(), 64)
+    assert cut.is_watertight
+    np.testing.assert_allclose(cut.volume, mesh.volume, rtol=1e-5)
+
+
+def test_a_shape_that_leaves_its_box_is_closed_there():
+    run = ball()
+    wide = TrainedRun(run.folder, None, run.apply, {"radius": 0.39}, run.constants, 3, run.units)
+    mesh = mesh_of(wide, 40)
+    assert mesh.is_watertight
+    np.testing.assert_allclose(
+        mesh.bounds[:, 1], surfaces.placement(run).back([[0, 0.1, 0], [0, 0.8, 0]])[:, 1], atol=1e-4
+    )
+
+
+def test_a_volume_has_the_files_coordinates(tmp_path, monkeypatch):
+    monkeypatch.setattr(surfaces, "LAYERS", 7)
+    write_volume(ball(), tmp_path / "a.nii.gz", 20)
+    image = nibabel.load(tmp_path / "a.nii.gz")
+    values = image.get_fdata()
+    index = np.argwhere(np.ones(values.shape, bool))
+    places = nibabel.affines.apply_affine(image.affine, index)
+    unit = ((places - ball().units["centre"]) / ball().units["extent"] + 1) / 2
+    expected = 1 / (1 + np.exp(np.linalg.norm(unit - CENTRE, axis=1) - RADIUS))
+    np.testing.assert_allclose(values.ravel(), expected, atol=1e-5)
+    np.testing.assert_allclose(unit.max(axis=0), [0.9, 0.8, 0.9], atol=1e-6)
+
+
+def test_a_picture_has_the_psnr_of_its_run_and_any_size(photo, tmp_path, capsys):
+    folder, row, config = photo
+    assert export.main([str(folder), str(tmp_path / "a.png")]) == 0
+    with Image.open(tmp_path / "a.png") as image:
+        pixels = np.asarray(image) / 255
+    truth = config.task.items().items["image"][0]
+    found = -10 * np.log10(np.mean((pixels - truth) ** 2))
+    np.testing.assert_allclose(found, row.metrics["psnr"][0], atol=0.02)  # 8 bits
+    assert export.main([str(folder), str(tmp_path / "large.tif"), "--size", "96"]) == 0
+    with Image.open(tmp_path / "large.tif") as image:
+        large = np.asarray(image)
+    assert large.shape == (72, 96, 3)
+    np.testing.assert_allclose(large[::3, ::3] / 255, pixels, atol=1.01 / 255)  # the same places
+    assert "wrote" in capsys.readouterr().out
+
+
+def test_weights_are_the_folded_network(photo, tmp_path):
+    from flax.serialization import msgpack_restore
+
+    folder, _, _ = photo
+    assert export.main([str(folder), str(tmp_path / "w.msgpack")]) == 0
+    found = msgpack_restore((tmp_path / "w.msgpack").read_bytes())
+    points = np.random.default_rng(0).uniform(size=(7, 2)).astype(np.float32)
+    flat = rwf.flatten(found)
+    assert {name.split("/")[-1] for name in flat if name.startswith("params")} == {"kernel", "bias"}
+    run = trained.read(folder)
+    read = [rwf.unflatten(rwf.flatten(found[name]), getattr(run, name)) for name in ("params", "constants")]
+    np.testing.assert_allclose(run.apply(*read, points), run.network(points), rtol=1e-5, atol=1e-6)
+    save = pytest.importorskip("safetensors.numpy")
+    assert export.main([str(folder), str(tmp_path / "w.safetensors")]) == 0
+    loaded = save.load_file(tmp_path / "w.safetensors")
+    assert loaded.keys() == flat.keys()
+    for name, array in loaded.items():
+        np.testing.assert_array_equal(array, flat[name])
+
+
+ALONE = """
+import sys, numpy as np
+from pathlib import Path
+from jax import export
+points = np.load(sys.argv[2])
+values = export.deserialize(bytearray(Path(sys.argv[1]).read_bytes())).call(points)
+assert not [name for name in sys.modules if name.split(".")[0] in ("rwf", "experiments", "flax")], "not alone"
+np.save(sys.argv[3], values)
+"""
+
+
+def test_a_program_runs_in_a_process_without_the_package(photo, tmp_path):
+    pytest.importorskip("flatbuffers")
+    folder, _, _ = photo
+    assert export.main([str(folder), str(tmp_path / "f.jaxexport")]) == 0
+    network, _ = trained.load(folder)
+    for count in (3, 1000):
+        points = np.random.default_rng(0).uniform(size=(count, 2)).astype(np.float32)
+        np.save(tmp_path / "points.npy", points)
+        files = [str(tmp_path / name) for name in ("f.jaxexport", "points.npy", "values.npy")]
+        done = subprocess.run(
+            [sys.executable, "-c", ALONE, *files], cwd=tmp_path, capture_output=True, text=True,
+            env={"PATH": "", "JAX_PLATFORMS": "cpu"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        np.testing.assert_allclose(np.load(tmp_path / "values.npy"), network(points), rtol=1e-5, atol=1e-5)
+
+
+def test_predictions_are_those_of_the_run(photo, tmp_path):
+    folder, _, _ = photo
+    assert export.main([str(folder), str(tmp_path / "p.npz")]) == 0
+    kept = load_arrays(folder / "predictions.npz")[0]["prediction"][0]
+    np.testing.assert_array_equal(load_arrays(tmp_path / "p.npz")[0]["prediction"], kept)
+
+
+def test_what_goes_wrong_is_one_line_and_leaves_nothing(photo, tmp_path, capsys):
+    folder, _, _ = photo
+    (tmp_path / "kept.png").write_bytes(b"mine")
+    cases = {
+        (str(folder), str(tmp_path / "a.xyz")): "no suffix that says what to write: choose .png",
+        (str(folder), str(tmp_path / "a.stl")): "trained no shape",
+        (str(folder), str(tmp_path / "a.nii.gz")): "trained neither a shape nor a slice",
+        (str(folder), str(tmp_path / "a.gif")): "is no run of inverse rendering",
+        (str(folder), str(tmp_path / "none" / "a.png")): "does not exist: make it first",
+        (str(tmp_path), str(tmp_path / "kept.png")): "name a finished run",
+        (str(folder), str(tmp_path / "kept.png"), "--item", "3"): "has no item 3",
+    }
+    for words, says in cases.items():
+        assert export.main(words) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1 and says in lines[0], lines
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.png"]
+    assert (tmp_path / "kept.png").read_bytes() == b"mine"
+    with pytest.raises(argparse.ArgumentTypeError, match="above 32768"):
+        export._up_to(32768)("40000")
+
+
+def test_a_mesh_of_a_file_comes_back_where_it_was(tmp_path, monkeypatch):
+    """From the command alone: training on a mesh far from the origin, and its export as STL."""
+    monkeypatch.setenv("RWF_CACHE", str(tmp_path / "cache"))
+    sphere = trimesh.creation.icosphere(subdivisions=3, radius=2)
+    sphere.apply_translation([50, 60, 70])
+    sphere.export(tmp_path / "s.obj")
+    words = [
+        "experiment=shape",
+        f"task.mesh='{tmp_path / 's.obj'}'",
+        "parameterization=rwf",
+        f"runs={tmp_path}",
+    ]
+    words += [
+        "trainer.steps=150",
+        "optimizer.learning_rate=0.01",
+        "protocol.scale.gaussian=0.3",
+        "task.batch_size=512",
+    ]
+    config = configure([*FIXED, *words])
+    row = run(config, lambda news: None)[0]
+    folder = folder_of(config, data_source(config))
+    assert row.metrics["iou_uniform"][0] > 0.8 and row.items == ("s.obj",)
+    assert export.main([str(folder), str(tmp_path / "out.stl"), "--resolution", "40"]) == 0
+    mesh = trimesh.load(tmp_path / "out.stl")
+    points = np.random.default_rng(0).uniform(sphere.bounds[0], sphere.bounds[1], (4000, 3))
+    place = surfaces.placement(trained.read(folder))
+    unit = ((points - np.array(place.centre)) / place.extent + 1) / 2
+    said = np.asarray(trained.load(folder)[0](unit.astype(np.float32)))[:, 0] > 0
+    found = mesh.contains(points)
+    assert (said & found).sum() / (said | found).sum() > 0.98
