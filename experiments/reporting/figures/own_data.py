@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Run
-from experiments.reporting.metrics import metric_named
+from experiments.reporting.metrics import column_label, metric_named
 from experiments.tasks.surface_view import shaded
 
 MOST_FILES = 3  # shown; all are in the curves
@@ -41,7 +41,7 @@ def comparison(kind: str, by_file: Mapping[str, Runs], metric: str) -> Figure:
             _file(kind, axes, file, runs, metric)
             if n == 0:
                 for axis, name in zip(axes[0], ("Truth", *names), strict=True):
-                    axis.set_title(style.LABELS.get(name, name), fontsize=7.5)
+                    axis.set_title(column_label(name), fontsize=7.5)
         axis = figure.add_subplot(grid[-1, :])
         together = {name: [run for runs in by_file.values() for run in runs[name]] for name in names}
         described = metric_named(metric)
@@ -83,12 +83,12 @@ def _file(kind: str, axes: Sequence[Sequence[Axes]], file: str, runs: Runs, metr
         if name not in first:
             style.pending(top[n])
             continue
-        draw(top[n], *pairs[name][::-1], style.COLOURS[name])
+        draw(top[n], *pairs[name][::-1], style.colour(name))
         value = first[name].row.metrics[metric][0]
         number = "diverged" if value is None else f"{described.text(value)} {described.unit}".rstrip()
         top[n].set_xlabel(number, fontsize=7, labelpad=2)
         if kind == "signal":
-            bottom[n].plot(errors[name], color=style.COLOURS[name], linewidth=0.6)
+            bottom[n].plot(errors[name], color=style.colour(name), linewidth=0.6)
             bottom[n].set_ylim(0, limit)
         else:
             bottom[n].imshow(errors[name], cmap=style.ERROR_MAP, vmin=0, vmax=limit)
