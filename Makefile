@@ -1,18 +1,18 @@
 # Every target sets up what it needs. `make help` lists them.
-# PROFILE=quick|paper|smoke (chosen by the hardware when not given), SEEDS=n, TRACKING=wandb|none, CONTROL=0, ADD=column, PYTHON=python3.12
+# PROFILE=quick|paper|smoke (chosen by the hardware when not given), SEEDS=n, TRACKING=wandb|none, CONTROL=0, ADD=column, LAUNCHER=cores|ray|..., PYTHON=python3.12
 
 VENV ?= .venv
 PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell $(v) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo yes),$(v))))
 RUN := $(VENV)/bin/python
 comma := ,
 EXTRAS := experiments,dev$(if $(shell command -v nvidia-smi 2>/dev/null),$(comma)gpu)
-OPTIONS := $(if $(PROFILE),--profile $(PROFILE)) $(if $(SEEDS),--set seeds=$(SEEDS)) $(if $(TRACKING),--tracking $(TRACKING)) $(if $(filter 0,$(CONTROL)),--no-control) $(if $(ADD),--columns $(ADD)) $(ARGS)
+OPTIONS := $(if $(PROFILE),--profile $(PROFILE)) $(if $(SEEDS),--set seeds=$(SEEDS)) $(if $(TRACKING),--tracking $(TRACKING)) $(if $(filter 0,$(CONTROL)),--no-control) $(if $(ADD),--columns $(ADD)) $(if $(LAUNCHER),--launcher $(LAUNCHER)) $(ARGS)
 REPRODUCE := $(RUN) -m experiments.reproduce $(OPTIONS)
 # The figures drawn from the very runs of Table 1.
 TABLE1 := table_1 $(foreach n,3 4 5 7 8 10 11 13 14 15 19 20 21,figure_$(n))
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce-table1 reproduce plan-table1 study-fair report data test test-all lint format benchmark publish readme docs faults setup clean
+.PHONY: help reproduce-table1 reproduce plan-table1 study-fair report data test test-all lint format benchmark publish readme docs docs-site faults setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ readme: $(VENV)/ready ## put Table 1, as results/ has it, into the README
 
 docs: $(VENV)/ready ## put the studies' conclusions, as results/ has them, into docs/reproduction.md
 	$(RUN) -m scripts.update_docs
+
+docs-site: $(VENV)/ready ## the documentation with a reference of the library as a site, in site/
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	$(RUN) -m mkdocs build --strict --quiet
 
 faults: $(VENV)/ready ## what runs survive: kills, full disks, damaged files and more (half an hour); writes docs/reliability.md
 	$(RUN) -m pytest tests -m reliability --write-page $(ARGS)

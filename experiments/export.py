@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.command import exit_code, positive
+from experiments.arguments import positive
+from experiments.command import exit_code
 from experiments.config.build import ConfigError
 from experiments.exporting import networks, pictures, surfaces
 from experiments.files import save_arrays

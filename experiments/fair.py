@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.command import Failure, exit_code, positive
+from experiments.arguments import positive
+from experiments.command import Failure, exit_code
 from experiments.config.compose import group_options
 from experiments.training import walltime
 

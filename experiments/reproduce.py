@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.command import Failure, add_folders, exit_code, positive
+from experiments.arguments import positive
+from experiments.command import Failure, add_folders, exit_code
 from experiments.config.compose import group_options
 from experiments.training import walltime
 

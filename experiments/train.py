@@ -140,10 +140,10 @@ def usage() -> str:
         path = next(f / "experiment" / f"{name}.yaml" for f in reversed(config_folders())
                     if (f / "experiment" / f"{name}.yaml").exists())  # fmt: skip
         about = yaml.safe_load(path.read_text(encoding="utf-8")).get("about", {})
-        lines.append(f"  {name:24}{about.get('title', '')}")
+        lines.append(f"  {name:26}{about.get('title', '')}")
     lines += ["", "groups (GROUP=OPTION):"]
     for group in GROUPS:
-        lines.append(f"  {group:24}{', '.join(group_options(group))}")
+        lines.append(f"  {group:26}{', '.join(group_options(group))}")
     lines += [
         "",
         "keys: seed=0 seeds=1 runs=runs trainer.steps=... parameterization.mean=... (any key of the config)",

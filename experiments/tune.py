@@ -17,7 +17,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from experiments.command import Failure, exit_code, positive
+from experiments.arguments import positive
+from experiments.command import Failure, exit_code
 from experiments.config.compose import ConfigError, Configuration, configure
 from experiments.config.protocols import protocol_of
 from experiments.files import choices_checksum, locked

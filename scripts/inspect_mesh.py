@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.command import positive
+from experiments.arguments import positive
 from experiments.datasets.meshes import mesh_surface
 from experiments.datasets.occupancy import near_surface, training_pool
 

@@ -1,4 +1,7 @@
-"""Write what the studies show, as the committed result rows have it, into docs/reproduction.md: `make docs`."""
+"""Write what the committed result rows say into the pages: studies into docs/reproduction.md, costs into docs/costs.md.
+
+The same as `make docs`.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,12 @@ from experiments.files import write_text
 from experiments.records import Row, read_results
 from experiments.reporting.studies import study as studies
 from experiments.reporting.studies.writer import section
+from experiments.reporting.tables import renderers
+from experiments.reporting.tables.costs import costs
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "reproduction.md"
-BEGIN, END = "<!-- studies begin: written by `make docs` -->", "<!-- studies end -->"
+SPEED = ROOT / "results" / "speed" / "h100.json"
+BEGIN, END = "<!-- {} begin: written by `make docs` -->", "<!-- {} end -->"
 
 
 def sections(rows: list[Row]) -> str:
@@ -23,13 +28,20 @@ def sections(rows: list[Row]) -> str:
     return "\n\n".join(section(study, *studies.best_table(study, rows)) for study in described)
 
 
+def put(page: Path, name: str, content: str) -> None:
+    """Replace what stands between the two marks of `name` in `page`."""
+    begin, end = BEGIN.format(name), END.format(name)
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    after = rest.split(end)[1]
+    write_text(page, f"{before}{begin}\n\n{content}\n\n{end}{after}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Replace what stands between the two marks."""
+    """Replace what stands between the marks."""
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    write_text(PAGE, f"{before}{BEGIN}\n\n{sections(read_results(ROOT / 'results'))}\n\n{END}{after}")
+    rows = read_results(ROOT / "results")
+    put(ROOT / "docs" / "reproduction.md", "studies", sections(rows))
+    put(ROOT / "docs" / "costs.md", "costs", renderers.markdown(costs(rows, SPEED)).strip())
     return 0
 
 

@@ -35,3 +35,7 @@ def test_further_columns_are_named_to_the_command():
 def test_the_control_is_trained_unless_it_is_not_wanted():
     assert "--no-control" not in dry_run("table-6") + dry_run("table-6", "CONTROL=1")
     assert "--no-control" in dry_run("table-6", "CONTROL=0")
+
+
+def test_a_launcher_is_named_to_the_command():
+    assert "--launcher ray" in dry_run("table-6", "LAUNCHER=ray") and "--launcher" not in dry_run("table-6")

@@ -14,12 +14,12 @@ from experiments.config.build import ConfigError
 from experiments.datasets.scene import focal_length
 from experiments.files import write_atomically
 from experiments.orbit import ELEVATION, poses
+from experiments.surface_view import shaded
 from experiments.tasks.evaluation import in_blocks
 from experiments.tasks.images import ImageRegression
 from experiments.tasks.pixels import pixel_grid, to_bytes
 from experiments.tasks.rendering import InverseRendering
 from experiments.tasks.shape import Shape
-from experiments.tasks.surface_view import shaded
 from experiments.tasks.tomography import Tomography
 from experiments.training.trained import TrainedRun
 

@@ -7,9 +7,13 @@ write data of random functions; `refinement` prints the grid-refinement studies 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from experiments.command import npz, one_line_errors, positive, save
+import numpy as np
+
+from experiments.arguments import npz, positive
+from experiments.files import save_arrays
 from experiments.solvers import burgers, cavity, darcy, diffusion_reaction, refinement
 
 OPERATORS = {
@@ -80,6 +84,29 @@ def _parser() -> argparse.ArgumentParser:
         "solvers", nargs="*", metavar="NAME", help=f"{', '.join(refinement.STUDIES)}; default: all"
     )
     return parser
+
+
+def save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write `arrays` to `path`, atomically, and print their names, shapes and checksum.
+
+    Raises OSError, naming `path`, where it cannot be written; what was there before stays.
+    """
+    try:
+        checksum = save_arrays(path, arrays)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
+    shapes = ", ".join(
+        f"{name} {'x'.join(map(str, np.shape(array))) or 'scalar'}" for name, array in arrays.items()
+    )
+    print(f"wrote {path}: {shapes}; sha256 {checksum[:16]}")
+
+
+def one_line_errors(main: Callable[[], None]) -> None:
+    """Call `main()`; where the choices or the disk are at fault, end with one line and no traceback."""
+    try:
+        main()
+    except (ValueError, RuntimeError, OSError) as error:
+        raise SystemExit(f"error: {error}") from error
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from flax import nnx
 from experiments.datasets import occupancy
 from experiments.datasets.meshes import CANDIDATES, Surface, own_surface, surface
 from experiments.files import cached_arrays
+from experiments.surface_view import shaded
 from experiments.task import PATHS, Data, Network, Source, Task
 from experiments.tasks.evaluation import in_blocks
-from experiments.tasks.surface_view import shaded
 
 
 @dataclass(frozen=True)

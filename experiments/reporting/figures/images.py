@@ -14,7 +14,7 @@ from experiments.metrics import Metric
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Drawn, Run
 from experiments.reporting.metrics import column_label, metric_named
-from experiments.tasks.surface_view import shaded
+from experiments.surface_view import shaded
 
 NEEDS = ("predictions",)  # of the runs of each cell
 SIDE = 256  # pixels of a published picture, at most: a page shows it no larger

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from experiments import files
-from experiments.command import one_line_errors
 from experiments.solvers import darcy, diffusion_reaction
-from experiments.solvers.__main__ import main
+from experiments.solvers.__main__ import main, one_line_errors
 
 COMMANDS = {
     "diffusion_reaction": ["--functions", "2"],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.tasks.surface_view import HALF_WIDTH, LIGHT, camera, shaded, surface
+from experiments.surface_view import HALF_WIDTH, LIGHT, camera, shaded, surface
 
 
 def cells(n=32):

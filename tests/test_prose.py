@@ -1,0 +1,125 @@
+"""Every number in the pages' findings is what the committed rows say.
+
+A finding stands between `<!-- finding begin` and a list `<!-- held` of its numbers, a line each: the words of the
+text, an equals sign, and where they come from. "Table 1" is what the README shows: the paper's scale where that has
+been run, else short runs.
+
+    count VERDICT RIVAL           lines of Table 1 with this verdict on RWF, of all; RIVAL may be "each"
+    run                           lines of Table 1 at the paper's scale, of all
+    decided                       "none is decided" where no line at the paper's scale has a verdict on any rival
+    ours LINE NAME                our number in Table 1
+    paper LINE NAME               the paper's number there
+    span LINE                     our smallest and largest of its four columns
+    seeds EXPERIMENT NAME         the smallest and largest over seeds at the paper's scale, in per cent
+    setting                       not a result
+"""
+
+import functools
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments.records import Row, read_results
+from experiments.reporting.metrics import PARAMETERIZATIONS
+from experiments.reporting.tables import specs
+from experiments.reporting.tables.brief import is_reduced, is_run
+from experiments.reporting.tables.table import Table, TableLine, build
+from experiments.reporting.verdicts import PENDING, UNDECIDED
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "findings.md"]
+FINDING = re.compile(r"<!-- finding begin.*?-->(.*?)<!-- held\n(.*?)-->", flags=re.DOTALL)
+FINDINGS = [
+    pytest.param(*found, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, found in enumerate(FINDING.findall(page.read_text(encoding="utf-8")))
+]
+
+
+@functools.cache
+def rows() -> list[Row]:
+    return read_results(ROOT / "results")
+
+
+@functools.cache
+def table() -> Table:
+    return build(specs.table_spec("table_1"), rows())
+
+
+def line_of(label: str) -> TableLine:
+    (line,) = (line for line in table().lines if line.label == label)
+    return line
+
+
+def at_the_papers_scale() -> list[TableLine]:
+    return [line for line in table().lines if is_run(line) and not is_reduced(line)]
+
+
+def count(wanted: str, rival: str) -> str:
+    found = [
+        line.against_others if rival == "each" else line.comparisons[rival].verdict for line in table().lines
+    ]
+    return f"{found.count(wanted)} of {len(found)}"
+
+
+def run() -> str:
+    return f"{len(at_the_papers_scale())} of {len(table().lines)}"
+
+
+def decided() -> str:
+    found = {one.verdict for line in at_the_papers_scale() for one in line.comparisons.values()}
+    return "none is decided" if found <= {PENDING, UNDECIDED} else "some are decided"
+
+
+def ours(label: str, name: str) -> str:
+    line = line_of(label)
+    found = line.entries[name].ours
+    return PENDING if found is None else line.metric.text(found.mean)
+
+
+def paper(label: str, name: str) -> str:
+    line = line_of(label)
+    return f"{line.entries[name].paper.value:.{line.metric.decimals}f}"
+
+
+def span(label: str) -> str:
+    line = line_of(label)
+    return spanned([100 * line.entries[name].ours.mean for name in PARAMETERIZATIONS])
+
+
+def seeds(experiment: str, name: str) -> str:
+    own = (experiment, name, "paper", ())
+    found = [
+        row
+        for row in rows()
+        if (row.experiment, row.parameterization, row.profile, tuple(row.variant)) == own
+    ]
+    newest = {row.seed: row for row in sorted(found, key=lambda row: row.date)}
+    return spanned([100 * row.metrics[row.metric][0] for row in newest.values()])
+
+
+def spanned(values: list[float]) -> str:
+    return " to ".join(f"{value:#.2g}".rstrip(".") for value in (min(values), max(values)))
+
+
+SOURCES = {f.__name__: f for f in (count, run, decided, ours, paper, span, seeds)}
+
+
+@pytest.mark.parametrize(("text", "held"), FINDINGS)
+def test_every_number_is_what_the_rows_say(text, held):
+    left = " ".join(re.sub(r"\]\([^)]*\)", "]", text).split())
+    for line in held.strip().splitlines():
+        words, source = line.split(" = ")
+        assert words in left, f"{words!r} is held but not in the text"
+        if source != "setting":
+            kind, *rest = source.split()
+            assert SOURCES[kind](*rest) == words, f"the text says {words!r} ({source})"
+    for words in sorted((line.split(" = ")[0] for line in held.strip().splitlines()), key=len, reverse=True):
+        left = left.replace(words, "")
+    # A name may hold a digit (L2, 1-D, Figure 2); any other number must be held.
+    assert not re.findall(r"(?<![\w-])\d[\d.,]*(?![\w-])", re.sub(r"(?:Figure|Table) \d+", "", left)), left
+
+
+def test_the_pages_have_findings():
+    assert len(FINDINGS) >= 4
