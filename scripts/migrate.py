@@ -115,7 +115,7 @@ def other_settings(row: Row, config: Configuration) -> str | None:
     if row.status == "finished" and row.steps != config.trainer.steps:
         return f"it took {row.steps} steps, which today are {config.trainer.steps}"
     studies = [read_study(name).profiles.get(row.profile) for name in study_names()]
-    if row.reduced not in (config.root.reduced, *(own.reduced for own in studies if own)):
+    if former.reduced_words(row) not in (config.root.reduced, *(own.reduced for own in studies if own)):
         return f"its profile was {row.reduced!r}, which today is {config.root.reduced!r}"
     return None
 
@@ -127,7 +127,10 @@ def migrated(row: Row, config: Configuration) -> Row:
     )
     data = DataSource(name=source.name, checksum=source.checksum, stand_in=source.stand_in)
     version, own = protocol_of(row.experiment), identity(config, source)
-    return dataclasses.replace(row, data=data, variant=config.variant, protocol=version, id=own)
+    reduced = former.reduced_words(row)
+    return dataclasses.replace(
+        row, data=data, reduced=reduced, variant=config.variant, protocol=version, id=own
+    )
 
 
 if __name__ == "__main__":

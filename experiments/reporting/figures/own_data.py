@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from experiments.reporting.figures import style
 from experiments.reporting.loading import Run
 from experiments.reporting.metrics import column_label, metric_named
-from experiments.tasks.surface_view import shaded
+from experiments.surface_view import shaded
 
 MOST_FILES = 3  # shown; all are in the curves
 Runs = Mapping[str, Sequence[Run]]

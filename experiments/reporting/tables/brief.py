@@ -11,7 +11,15 @@ from experiments.reporting.tables.writers import WORDS, measure
 from experiments.reporting.verdicts import PENDING
 
 HEAD = ("", "Paper: Plain, RWF", "Plain", "RWF", "Control", "RWF is")
-REMARKS = ("stale", "stand-in", "uneven", "diverged", "collapsed")  # marks that stand at a line's label
+REMARKS = (
+    "stale",
+    "stand-in",
+    "uneven",
+    "diverged",
+    "collapsed",
+    "TF32",
+    "bf16",
+)  # marks that stand at a line's label
 
 
 def brief(lines: Sequence[TableLine]) -> Grid:
