@@ -107,8 +107,9 @@ def _cell(own: Results, method: str, comparison: Comparison | None) -> Cell:
 def _verdicts(results: Sequence[Results], rival: str) -> list[Comparison]:
     comparisons = []
     for own in results:
-        pair = [own.report(name) if name in own.fair.methods else None for name in (RWF, rival)]
-        if None in pair:
+        found = [own.report(name) if name in own.fair.methods else None for name in (RWF, rival)]
+        pair = [one for one in found if one is not None]
+        if len(pair) < 2:
             comparisons.append(Comparison())
             continue
         (ours, lost), (theirs, theirs_lost) = (own.fair.reported(rows, chose) for _, rows, chose in pair)
