@@ -20,6 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ["experiment=regression_1d", "profile=smoke", "tracking=none"]
 
 
+home = pytest.mark.reliability("RWF_CACHE with a tilde, or empty.")
+
+
+@home
 def test_an_empty_cache_variable_is_none_at_all(monkeypatch):
     monkeypatch.setenv("RWF_CACHE", "")
     assert cache_folder() == ROOT / "data" / "cache"
@@ -27,6 +31,7 @@ def test_an_empty_cache_variable_is_none_at_all(monkeypatch):
     assert cache_folder() == ROOT / "data" / "cache"
 
 
+@home
 @pytest.mark.parametrize(("given", "where"), [("~", "."), ("~/x", "x"), ("~/a b/ü", "a b/ü")])
 def test_a_tilde_in_the_cache_variable_is_the_home_folder(monkeypatch, tmp_path, given, where):
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -53,6 +58,12 @@ def unwritable(request, tmp_path, monkeypatch):
     return path
 
 
+without_cache = pytest.mark.reliability(
+    "A cache (RWF_CACHE) that is a file, lies below a file, or can only be read."
+)
+
+
+@without_cache
 def test_what_cannot_be_kept_is_made_and_said_once(unwritable, capsys):
     for value in (1.0, 2.0):
         arrays, _ = cached_arrays("name", {"choice": 1}, lambda value=value: {"a": np.array(value)})
@@ -76,6 +87,7 @@ def test_a_read_only_cache_of_others_is_read(tmp_path, monkeypatch):
     assert cached_arrays("name", {}, lambda: {"a": np.array(2.0)})[0]["a"] == 1.0
 
 
+@without_cache
 def test_configurations_compose_without_a_cache(unwritable):
     assert configure([*SMOKE, "seed=7"]).root.seed == 7
 
@@ -112,9 +124,12 @@ def test_a_full_disk_is_no_unwritable_cache(tmp_path, monkeypatch):
         cached_arrays("name", {}, lambda: {"a": np.array(1.0)})
 
 
+@pytest.mark.reliability("A file system without locks, for a run, the cache and a lock alone.")
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
 @pytest.mark.parametrize("what", ["a lock", "a run", "the cache"])
-def test_a_file_system_without_locks_is_named_with_a_remedy(tmp_path, monkeypatch, number, what):
+def test_a_file_system_without_locks_is_named_with_a_remedy(
+    tmp_path, monkeypatch, number, what, record_property
+):
     config = configure([*SMOKE, f"runs={tmp_path / 'runs'}"])
     monkeypatch.setenv("RWF_CACHE", str(tmp_path))
 
@@ -135,6 +150,8 @@ def test_a_file_system_without_locks_is_named_with_a_remedy(tmp_path, monkeypatc
         take()
     said = system_error(raised.value)
     assert str(tmp_path) in said and "lock: " in said and "choose folders on a file system with locks" in said
+    remedy = said.split(": ")[-1]
+    record_property("seen", f"one line that names the lock and a remedy: {remedy}")
 
 
 def test_a_lock_waits_no_longer_than_asked_and_is_given_back(tmp_path):

@@ -23,9 +23,12 @@ def results(tmp_path_factory):
     return folder
 
 
+@pytest.mark.reliability("Commands that print what the terminal's encoding (Latin-1, ASCII, Windows) lacks.")
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])
 @pytest.mark.parametrize("command", ["table", "sweep", "train"])
-def test_a_character_that_the_terminal_lacks_ends_no_command(tmp_path, results, encoding, command):
+def test_a_character_that_the_terminal_lacks_ends_no_command(
+    tmp_path, results, encoding, command, record_property
+):
     words = {
         "table": ["scripts.make_table", "table_1", "--profile", "quick"],
         "sweep": ["experiments.sweep", "regression_1d", "--profile", "paper", "--results", str(results),
@@ -37,3 +40,4 @@ def test_a_character_that_the_terminal_lacks_ends_no_command(tmp_path, results, 
     text = (done.stdout + done.stderr).decode(encoding)
     assert "Traceback" not in text and "?" in text, text
     assert done.returncode == (2 if command == "train" else 0)
+    record_property("seen", "printed with a question mark in its place")

@@ -135,6 +135,12 @@ def test_truncated_volume(folder, volume, keep):
 COLOURS = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 
+unusable = pytest.mark.reliability(
+    "Volumes of colours, of complex numbers, of unknown types, and with damaged headers."
+)
+
+
+@unusable
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
@@ -150,6 +156,7 @@ def test_a_volume_of_colours_or_complex_numbers_is_refused(folder, kind, message
     assert "atlas.nii.gz cannot be used" in str(error.value)
 
 
+@unusable
 @pytest.mark.parametrize(
     ("place", "content"),
     [

@@ -209,6 +209,9 @@ def three_rows(content):
         frame["transform_matrix"] = frame["transform_matrix"][:3]
 
 
+@pytest.mark.reliability(
+    "Lists of views as other tools write them: suffixes, backslashes, focal lengths in pixels, poses of three rows."
+)
 @pytest.mark.parametrize(
     "change",
     [
@@ -220,7 +223,7 @@ def three_rows(content):
         three_rows,
     ],
 )
-def test_a_scene_reads_the_same_however_a_tool_writes_its_listing(lego_folder, change):
+def test_a_scene_reads_the_same_however_a_tool_writes_its_listing(lego_folder, change, record_property):
     expected = lego(4)
     rewrite(lego_folder, change)
     views = lego(4)
@@ -228,6 +231,7 @@ def test_a_scene_reads_the_same_however_a_tool_writes_its_listing(lego_folder, c
     np.testing.assert_array_equal(views.train.poses, expected.train.poses)
     assert views.test.names == expected.test.names
     np.testing.assert_allclose(views.focal, expected.focal, rtol=1e-12)
+    record_property("seen", "read as the same scene")
 
 
 def test_a_listing_with_a_byte_order_mark_and_jpeg_views_is_read(lego_folder):
@@ -247,6 +251,10 @@ def with_pose(matrix):
     return lambda content: content["frames"][0].update(transform_matrix=np.asarray(matrix).tolist())
 
 
+@pytest.mark.reliability(
+    "Cameras that cannot be: angles of zero, below it, in degrees or not a number,"
+    " lenses that distort, poses that are no rotation."
+)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -270,11 +278,13 @@ def with_pose(matrix):
         (with_pose(np.eye(3)), r"\(3, 3\), not \(4, 4\)"),
     ],
 )
-def test_cameras_that_cannot_be_are_refused(lego_folder, change, message):
+def test_cameras_that_cannot_be_are_refused(lego_folder, change, message, record_property):
     rewrite(lego_folder, change, parts=["train"])
     with pytest.raises(ValueError, match=message) as error:
         lego(4)
     assert "transforms_train.json" in str(error.value) and "\n" not in str(error.value)
+    reason = str(error.value).split(": ", 1)[-1]
+    record_property("seen", f"one line that names the file and the reason: {reason}")
 
 
 def test_parts_from_different_cameras_are_refused(lego_folder):

@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parents[3]
 TINY = ["experiment=regression_1d", "profile=smoke", "parameterization=rwf", "tracking=none"]
 
 
+@pytest.mark.reliability(
+    "Command lines as people type them: --seed 3, misspelt options, bare words, options without their value."
+)
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -26,10 +29,11 @@ TINY = ["experiment=regression_1d", "profile=smoke", "parameterization=rwf", "tr
         (["--config-dir"], ["--config-dir needs a value"]),
     ],
 )
-def test_a_command_line_that_cannot_be_read_says_what_to_type(arguments, says):
+def test_a_command_line_that_cannot_be_read_says_what_to_type(arguments, says, record_property):
     with pytest.raises(ConfigError) as raised:
         split([*TINY, *arguments], FLAGS, VALUES)
     assert all(part in str(raised.value) for part in says) and "\n" not in str(raised.value)
+    record_property("seen", f"“{raised.value}”")
 
 
 def test_flags_and_their_values_are_no_settings():

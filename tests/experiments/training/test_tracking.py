@@ -181,8 +181,11 @@ def tracked(folder: Path, until: float, *words: str) -> list:
     return keeping.told
 
 
+@pytest.mark.reliability(
+    "A tracked run of two members ended in the first, between both and in the second, then repeated."
+)
 @pytest.mark.parametrize("until", [3, 9, 14, 30])
-def test_after_an_interruption_the_tracker_hears_the_whole_history(tmp_path, until):
+def test_after_an_interruption_the_tracker_hears_the_whole_history(tmp_path, until, record_property):
     """Two members trained one after the other, ended in the first, in the second, and between: no step is missing."""
     words = ["task.images=2", "trainer.record_every=2", "trainer.evaluate_every=4"]
     words += ["execution.checkpoint_seconds=1e-9", "execution.progress_seconds=1e-9"]
@@ -195,6 +198,9 @@ def test_after_an_interruption_the_tracker_hears_the_whole_history(tmp_path, unt
     assert [step for step, _ in again] == steps
     for (_, here), (_, there) in zip(again, whole, strict=True):
         assert {**here, "seconds": 0} == {**there, "seconds": 0}
+    record_property(
+        "seen", f"the tracker heard {len(first)} of {len(whole)} records at first, then all of them once"
+    )
 
 
 def test_a_run_without_its_result_is_told_to_the_tracker_again(tmp_path):
@@ -265,6 +271,9 @@ def test_steps_that_a_server_has_are_not_sent_again():
     assert resumed.steps == [6, 7]
 
 
+@pytest.mark.reliability(
+    "W&B told of members that diverge: not a number, infinite, or with a sum beyond the largest float."
+)
 @pytest.mark.parametrize(
     ("values", "mean", "spread", "diverged"),
     [
@@ -275,7 +284,7 @@ def test_steps_that_a_server_has_are_not_sent_again():
         ((2.0, 2.0), 2.0, None, 0),
     ],
 )
-def test_a_diverged_member_does_not_end_the_run(values, mean, spread, diverged):
+def test_a_diverged_member_does_not_end_the_run(values, mean, spread, diverged, record_property):
     entries = [{"seed": n, "item": "a", "step": 5, "loss": value} for n, value in enumerate(values)]
     run = Recording()
     with warnings.catch_warnings():
@@ -286,6 +295,7 @@ def test_a_diverged_member_does_not_end_the_run(values, mean, spread, diverged):
     if max(abs(value or 0) for value in values) < 1e300:
         np.testing.assert_equal(facts["loss"], mean)
         assert facts.get("loss_std") == spread
+    record_property("seen", "means and spreads of the others, how many diverged, no warning")
 
 
 @pytest.mark.parametrize("rate", ["1e38", "1e30"])
@@ -313,10 +323,11 @@ class Answering:
         raise self.error
 
 
+@pytest.mark.reliability("A W&B run that answers whatever it is told with an error.")
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left"), ValueError(), TypeError("of\ntwo lines"), MemoryError()]
 )
-def test_no_answer_of_a_tracker_ends_a_run(error):
+def test_no_answer_of_a_tracker_ends_a_run(error, record_property):
     row = {"seed": 0, "items": ("a",), "metric": "psnr", "metrics": {"psnr": (1.0,)}, "status": "finished"}
     entry = {"seed": 0, "item": "a", "step": 5, "loss": 1.0}
     for tell in (
@@ -330,6 +341,7 @@ def test_no_answer_of_a_tracker_ends_a_run(error):
         tracker = Guarded(Answering(error))
         with pytest.warns(UserWarning, match=r"tracking stopped, the run goes on without it: .+"):
             tell(tracker)
+    record_property("seen", "one warning, and the run goes on")
 
 
 def test_the_table_of_items_has_a_line_per_seed_and_item():
@@ -339,6 +351,7 @@ def test_the_table_of_items_has_a_line_per_seed_and_item():
     assert [line[:2] for line in table_of(rows)] == [[3, "a"], [3, "b"], [4, "a"], [4, "b"]]
 
 
+@pytest.mark.reliability("Tags, projects and groups that W&B refuses.")
 @pytest.mark.parametrize(
     ("word", "said"),
     [
@@ -349,10 +362,11 @@ def test_the_table_of_items_has_a_line_per_seed_and_item():
         ("tracking.project=''", "has 0 characters"),
     ],
 )
-def test_names_that_the_tracker_refuses_are_config_errors(word, said):
+def test_names_that_the_tracker_refuses_are_config_errors(word, said, record_property):
     with pytest.raises(ConfigError, match="`tracking`") as raised:
         configure([*WORDS, "tracking=wandb", word])
     assert said in str(raised.value) and "\n" not in str(raised.value)
+    record_property("seen", f"one line before anything runs, “{raised.value}”")
 
 
 def test_the_limits_are_those_of_wandb():
