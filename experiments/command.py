@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.files import save_arrays, system_error
+from experiments.files import save_arrays, system_error, typed_path
 
 
 class Failure(Exception):
@@ -100,16 +100,16 @@ def positive(text: str) -> int:
 
 def add_folders(parser: argparse.ArgumentParser) -> None:
     """The folders that tables and figures are made from, and written to, as options of a command."""
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of your runs (runs)")
+    parser.add_argument("--runs", type=typed_path, default=Path("runs"), help="folder of your runs (runs)")
     parser.add_argument(
         "--output",
-        type=Path,
+        type=typed_path,
         default=Path("output"),
         help="folder of your own rows, tables and figures (output)",
     )
     parser.add_argument(
         "--results",
-        type=Path,
+        type=typed_path,
         default=Path("results"),
         help="folder of what is published, only read (results)",
     )

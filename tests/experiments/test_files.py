@@ -1,5 +1,6 @@
 """The cache and the locks: any RWF_CACHE, folders that cannot be written, file systems without locks."""
 
+import argparse
 import errno
 import fcntl
 import os
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from filelock import Timeout
 
+from experiments.command import add_folders, folder_of_runs
 from experiments.config.compose import configure
+from experiments.datasets.local import data_folders
 from experiments.datasets.meshes import surface
 from experiments.files import cache, cache_folder, cached_arrays, locked, save_arrays, system_error
 from experiments.running.run import run, use_compilation_cache
@@ -20,7 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SMOKE = ["experiment=regression_1d", "profile=smoke", "tracking=none"]
 
 
-home = pytest.mark.reliability("RWF_CACHE with a tilde, or empty.")
+home = pytest.mark.reliability(
+    "Folders with a tilde (runs=, --output, RWF_CACHE, RWF_DATA), and RWF_CACHE that is empty."
+)
 
 
 @home
@@ -39,11 +44,34 @@ def test_a_tilde_in_the_cache_variable_is_the_home_folder(monkeypatch, tmp_path,
     assert cache_folder() == tmp_path / where and cache("made") == tmp_path / where / "made"
 
 
+@home
+@pytest.mark.parametrize("word", ["runs=~/a b", "++runs=~/a b"])
+def test_a_tilde_in_a_folder_that_is_typed_is_the_home_folder(monkeypatch, tmp_path, word):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert folder_of_runs(["experiment=regression_1d", word]) == tmp_path / "a b"
+    parser = argparse.ArgumentParser()
+    add_folders(parser)
+    assert parser.parse_args(["--output=~/x"]).output == tmp_path / "x"
+    monkeypatch.setenv("RWF_DATA", "~")
+    assert data_folders()[0] == tmp_path
+
+
+@home
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/x", "a~/x", "./~"])
+def test_a_tilde_that_is_no_home_folder_is_a_name(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RWF_CACHE", path)
+    monkeypatch.setenv("RWF_DATA", f"{path}-of-data")
+    assert cache_folder() == folder_of_runs(["experiment=regression_1d", f"runs={path}"]) == Path(path)
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
+        data_folders()
+
+
 def read_only(*_, **__):
     raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
-@pytest.fixture(params=["a file", "below a file", "read-only"])
+@pytest.fixture(params=["a file", "below a file", "read-only", "no folders", "too long", "a circle"])
 def unwritable(request, tmp_path, monkeypatch):
     """RWF_CACHE as something in which no file can be made."""
     path = tmp_path / "cache"
@@ -51,6 +79,13 @@ def unwritable(request, tmp_path, monkeypatch):
         path.mkdir()
         monkeypatch.setattr("tempfile.TemporaryFile", read_only)
         monkeypatch.setattr("tempfile.mkstemp", read_only)
+    elif request.param == "no folders":
+        path = Path("/proc/cache") if Path("/proc/self").exists() else Path("/dev/fd/cache")
+    elif request.param == "too long":
+        path = tmp_path / ("x" * 300)
+    elif request.param == "a circle":
+        path.symlink_to(path)
+        path = path / "below"
     else:
         path.write_text("text")
         path = path / "below" if request.param == "below a file" else path
@@ -98,7 +133,7 @@ def test_generated_meshes_and_compiled_programs_do_without_a_cache(unwritable):
     before = jax.config.jax_compilation_cache_dir
     use_compilation_cache(True)
     assert jax.config.jax_compilation_cache_dir == before
-    if unwritable.is_dir():
+    if (unwritable.parent / "cache").is_dir():
         return  # a mesh needs a temporary folder, which the mended `mkstemp` refuses
     assert len(surface("armadillo", real=False).faces) > 1000
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from experiments.config.compose import ConfigError, configure
+from experiments.files import warn
 from experiments.running.run import run
 from experiments.tasks.regression import Regression1D
 from experiments.tasks.shape import Shape
@@ -101,28 +103,42 @@ class Breaking:
         self.calls += 1
 
 
-def test_a_tracker_that_fails_is_left_alone_after_one_warning():
+def test_a_tracker_that_fails_is_left_alone_after_one_warning(capsys):
     broken = Breaking()
     tracker = Guarded(broken)
     entries = [{"seed": 0, "item": "a", "step": 5, "loss": 1.0}]
-    with pytest.warns(UserWarning, match="goes on without it: disk quota exceeded$"):
-        tracker.record(5, entries)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        tracker.record(6, entries)
-        tracker.finish()
-    assert broken.calls == 1
+    warn.cache_clear()
+    tracker.record(5, entries)
+    tracker.record(6, entries)
+    tracker.finish()
+    said = "warning: tracking stopped, the run goes on without it: disk quota exceeded and more\n"
+    assert broken.calls == 1 and capsys.readouterr().err == said
 
 
 @pytest.mark.slow
-def test_online_without_a_server_warns_and_goes_on(tmp_path, monkeypatch):
+def test_online_without_a_server_warns_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    with (
-        pytest.warns(UserWarning, match="tracking could not start"),
-        WandB(mode="online").open(tmp_path, LABELS, {}) as tracker,
-    ):
+    with WandB(mode="online").open(tmp_path, LABELS, {}) as tracker:
         tracker.record(0, [{"seed": 0, "item": "a", "step": 0, "loss": 1.0}])
+    assert "warning: tracking could not start, the run goes on without it: " in capsys.readouterr().err
+
+
+@pytest.mark.reliability("Variables of W&B in the environment that W&B refuses.")
+@pytest.mark.parametrize("variable", ["WANDB_MODE=bogus", "WANDB_CONSOLE=7", "WANDB_RUN_ID=a/b:c"])
+def test_what_the_environment_sets_wrongly_is_one_line_and_the_run_goes_on(
+    tmp_path, monkeypatch, capsys, variable, record_property
+):
+    monkeypatch.setenv(*variable.split("="))
+    warn.cache_clear()
+    with WandB().open(tmp_path, LABELS, {}) as tracker:
+        tracker.record(0, [{"seed": 0, "item": "a", "step": 0, "loss": 1.0}])
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("wandb: ")]
+    for line in lines:
+        assert line.startswith("warning: tracking could not start, the run goes on without it: ")
+        assert variable.split("=")[1] in line
+    assert len(lines) < 2
+    record_property("seen", *lines[:1] or ["the run's own choice is taken"])
 
 
 def test_pictures_are_bytes_as_they_are_colours_and_scalar_fields():
@@ -327,7 +343,7 @@ class Answering:
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left"), ValueError(), TypeError("of\ntwo lines"), MemoryError()]
 )
-def test_no_answer_of_a_tracker_ends_a_run(error, record_property):
+def test_no_answer_of_a_tracker_ends_a_run(error, capsys, record_property):
     row = {"seed": 0, "items": ("a",), "metric": "psnr", "metrics": {"psnr": (1.0,)}, "status": "finished"}
     entry = {"seed": 0, "item": "a", "step": 5, "loss": 1.0}
     for tell in (
@@ -339,8 +355,10 @@ def test_no_answer_of_a_tracker_ends_a_run(error, record_property):
         lambda tracker: tracker.finish(),
     ):
         tracker = Guarded(Answering(error))
-        with pytest.warns(UserWarning, match=r"tracking stopped, the run goes on without it: .+"):
-            tell(tracker)
+        warn.cache_clear()
+        tell(tracker)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert re.match("warning: tracking stopped, the run goes on without it: .+", line)
     record_property("seen", "one warning, and the run goes on")
 
 
