@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.files import system_error
+from experiments.files import system_error, typed_path
 
 
 class Failure(Exception):
@@ -87,16 +87,16 @@ def seconds(text: str) -> float:
 
 def add_folders(parser: argparse.ArgumentParser) -> None:
     """The folders that tables and figures are made from, and written to, as options of a command."""
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of your runs (runs)")
+    parser.add_argument("--runs", type=typed_path, default=Path("runs"), help="folder of your runs (runs)")
     parser.add_argument(
         "--output",
-        type=Path,
+        type=typed_path,
         default=Path("output"),
         help="folder of your own rows, tables and figures (output)",
     )
     parser.add_argument(
         "--results",
-        type=Path,
+        type=typed_path,
         default=Path("results"),
         help="folder of what is published, only read (results)",
     )

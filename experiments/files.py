@@ -24,8 +24,10 @@ UNWRITABLE = (
     errno.EACCES,
     errno.EPERM,
     errno.ENOTDIR,
-    errno.EEXIST,
-)  # the last: a file, no folder
+    errno.EEXIST,  # a file, no folder
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+)
 LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
@@ -175,10 +177,24 @@ def warn(text: str) -> None:
     print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
+def typed_path(text: str) -> Path:
+    """A path as typed or set in the environment: `~` and `~user` at its start are home folders, as far as there are.
+
+    A shell leaves them to the program in `--output=~/x`, or in `runs=~/x` unless it is bash.
+    """
+    path = Path(text)
+    if not text.startswith("~"):  # `./~` is a folder of that name, which a Path does not tell from `~`
+        return path
+    try:
+        return path.expanduser()
+    except RuntimeError:  # no such user
+        return path
+
+
 def cache_folder() -> Path:
     """Where generated and downloaded data is kept: `RWF_CACHE`, or data/cache beside the code."""
     default = Path(__file__).resolve().parent.parent / "data" / "cache"
-    return Path(os.environ.get("RWF_CACHE") or default).expanduser()
+    return typed_path(os.environ.get("RWF_CACHE") or str(default))
 
 
 def cache(*names: str) -> Path | None:
@@ -192,7 +208,10 @@ def cache(*names: str) -> Path | None:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        if error.errno not in UNWRITABLE:
+        if error.errno not in (
+            *UNWRITABLE,
+            errno.ENOENT,
+        ):  # the last where a system makes no folders, as in /proc
             raise
         reason = error.strerror or error
         warn(f"nothing is kept in {cache_folder()} (RWF_CACHE): {reason}; what it would hold is made anew")

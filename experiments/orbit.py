@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from experiments.config.compose import ConfigError
 from experiments.datasets.scene import focal_length, look_at_origin
-from experiments.files import write_atomically
+from experiments.files import typed_path, write_atomically
 from experiments.tasks.pixels import to_bytes
 from experiments.tasks.rendering import InverseRendering
 from experiments.training import trained
@@ -87,11 +87,11 @@ def write_film(path: Path, frames: np.ndarray) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command of the module's docstring."""
     parser = argparse.ArgumentParser(prog="python -m experiments.orbit", description=__doc__.split("\n")[0])
-    parser.add_argument("folders", nargs="+", type=Path, metavar="RUN", help="a finished run's folder")
+    parser.add_argument("folders", nargs="+", type=typed_path, metavar="RUN", help="a finished run's folder")
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--size", type=int, default=200, help="pixels a side of each view")
     parser.add_argument("--elevation", type=float, default=ELEVATION, help="degrees above the horizontal")
-    parser.add_argument("--output", type=Path, default=Path("output/orbit.gif"), help=".gif or .mp4")
+    parser.add_argument("--output", type=typed_path, default=Path("output/orbit.gif"), help=".gif or .mp4")
     options = parser.parse_args(arguments)
     labels = [folder.name.split("-")[0] for folder in options.folders]
     try:

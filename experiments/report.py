@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.files import typed_path
 from experiments.reporting.loading import load_records
 
 
@@ -19,10 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.report", description=__doc__.split("\n")[0].split(":")[0]
     )
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of what is published")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of your runs")
-    parser.add_argument("--rows", type=Path, default=Path("output"), help="folder of your own rows")
-    parser.add_argument("--output", type=Path, default=Path("report"), help="folder for the pages")
+    parser.add_argument(
+        "--results", type=typed_path, default=Path("results"), help="folder of what is published"
+    )
+    parser.add_argument("--runs", type=typed_path, default=Path("runs"), help="folder of your runs")
+    parser.add_argument("--rows", type=typed_path, default=Path("output"), help="folder of your own rows")
+    parser.add_argument("--output", type=typed_path, default=Path("report"), help="folder for the pages")
     options = parser.parse_args(arguments)
     from experiments.reporting.site.pages import write_site
 

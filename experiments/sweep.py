@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.config.compose import ConfigError
-from experiments.files import write_atomically, write_text
+from experiments.files import typed_path, write_atomically, write_text
 from experiments.records import read_results, read_runs
 
 
@@ -70,16 +70,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m experiments.sweep", description=__doc__.split("\n")[0])
     parser.add_argument("experiment", help="the experiment that was swept")
     parser.add_argument("--profile", help="the profile of the runs; needed where there are several")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (runs)")
+    parser.add_argument("--runs", type=typed_path, default=Path("runs"), help="folder of runs (runs)")
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of what is published (results)"
+        "--results", type=typed_path, default=Path("results"), help="folder of what is published (results)"
     )
     parser.add_argument("--metric", help="default: the experiment's own")
     parser.add_argument("--where", action="append", default=[], metavar="SETTING=VALUE",
                         help="only runs with this setting, such as parameterization=rwf")  # fmt: skip
     parser.add_argument("--x", help="setting on the horizontal axis; default: the first number that varies")
     parser.add_argument("--y", help="setting on the vertical axis; default: the second")
-    parser.add_argument("--output", type=Path, help="write OUTPUT.md, OUTPUT.csv and OUTPUT.png")
+    parser.add_argument("--output", type=typed_path, help="write OUTPUT.md, OUTPUT.csv and OUTPUT.png")
     return parser
 
 

@@ -21,7 +21,7 @@ from experiments.arguments import positive
 from experiments.command import Failure, exit_code
 from experiments.config.compose import ConfigError, Configuration, configure
 from experiments.config.protocols import protocol_of
-from experiments.files import choices_checksum, locked
+from experiments.files import choices_checksum, locked, typed_path
 from experiments.records import Row
 from experiments.reporting.metrics import find_metric
 from experiments.running.engine import Ended, carry_out
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "--trials", type=positive, default=20, help="of the study in all, earlier ones included (20)"
     )
     parser.add_argument(
-        "--study", type=Path, help="the study's file; default: named by what is searched, in runs/"
+        "--study", type=typed_path, help="the study's file; default: named by what is searched, in runs/"
     )
     parser.add_argument("--sampler-seed", type=int, default=0, help="seed of the sampler (0)")
     parser.add_argument("--time-limit", type=positive, metavar="SECONDS", help="stop at a checkpoint in time")

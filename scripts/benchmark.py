@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from statistics import median
 
 from experiments.benchmarks.derivative_paths import EXPERIMENTS as DIFFERENTIAL
 from experiments.benchmarks.derivative_paths import table as derivative_table
 from experiments.benchmarks.timing import interleaved, overheads, stepper
 from experiments.config.compose import ConfigError, Configuration, configure, group_options
-from experiments.files import write_json
+from experiments.files import typed_path, write_json
 from experiments.records import provenance
 
 COLUMNS = ("plain", "aa", "wn", "rwf")
@@ -37,7 +36,7 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=2.0, help="of each parameterization in a round, about"
     )
-    parser.add_argument("--output", type=Path, help="a JSON file for the numbers")
+    parser.add_argument("--output", type=typed_path, help="a JSON file for the numbers")
     options = parser.parse_intermixed_args()
     experiments = [word for word in options.words if "=" not in word]
     settings = [word for word in options.words if "=" in word]

@@ -18,7 +18,6 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -29,7 +28,7 @@ import numpy as np
 import rwf
 from experiments.benchmarks.timing import interleaved, stepper
 from experiments.config.compose import ConfigError, Configuration, configure, group_options
-from experiments.files import write_json
+from experiments.files import typed_path, write_json
 from experiments.records import provenance
 from experiments.tasks.advection import Advection
 from experiments.tasks.navier_stokes import NavierStokes
@@ -190,7 +189,7 @@ def main() -> int:
     parser.add_argument("--profile", default="paper", choices=group_options("profile"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each side in a round, about")
-    parser.add_argument("--output", type=Path, help="a JSON file for the numbers")
+    parser.add_argument("--output", type=typed_path, help="a JSON file for the numbers")
     options = parser.parse_intermixed_args()
     experiments = [word for word in options.words if "=" not in word] or ["advection", "navier_stokes"]
     settings = [word for word in options.words if "=" in word]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from experiments.arguments import positive
 from experiments.datasets.meshes import mesh_surface
 from experiments.datasets.occupancy import near_surface, training_pool
+from experiments.files import typed_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.inspect_mesh", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="PLY, OBJ or STL, gzipped or not")
+    parser.add_argument(
+        "files", nargs="+", type=typed_path, metavar="FILE", help="PLY, OBJ or STL, gzipped or not"
+    )
     parser.add_argument("--points", type=positive, default=1 << 18, help="of each of the two sets (262144)")
     options = parser.parse_args(arguments)
     titles = ("vertices", "faces", "watertight", "rays", "disputed near", "in the box")

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from experiments.command import add_folders
 from experiments.config.compose import group_options
+from experiments.files import typed_path
 from experiments.reporting.figures import style
 from experiments.reporting.figures.drawing import save_picture
 from experiments.reporting.figures.verdicts import matrix
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", choices=group_options("profile"), help="rows of this profile alone")
     add_folders(parser)
     parser.add_argument(
-        "--matrix", type=Path, help="draw the verdicts of the one table as this picture (.png)"
+        "--matrix", type=typed_path, help="draw the verdicts of the one table as this picture (.png)"
     )
     options = parser.parse_args(arguments)
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from experiments.criteria import CRITERIA
+from experiments.files import typed_path
 from experiments.records import Row, add_rows, read_result, read_results
 from experiments.training.collapse import losses_of, rise
 from experiments.training.history import read_history
@@ -25,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.mark_collapses", description=__doc__.split(":")[0]
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (runs)")
+    parser.add_argument("--runs", type=typed_path, default=Path("runs"), help="folder of runs (runs)")
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder of result rows (results)"
+        "--results", type=typed_path, default=Path("results"), help="folder of result rows (results)"
     )
     options = parser.parse_args(arguments)
     try:

@@ -23,7 +23,7 @@ import yaml
 from experiments.config import former
 from experiments.config.compose import ConfigError, Configuration
 from experiments.config.protocols import protocol_of
-from experiments.files import write_json, write_text
+from experiments.files import typed_path, write_json, write_text
 from experiments.records import DataSource, Row, read_result, read_rows, row_line
 from experiments.reporting.studies.study import names as study_names
 from experiments.reporting.studies.study import read_study
@@ -38,9 +38,11 @@ SEEDS = re.compile(r"-s(\d+)(?:x(\d+))?-[0-9a-f]{10}$")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m scripts.migrate", description=__doc__.split("\n")[0])
-    parser.add_argument("--results", type=Path, help="folder of result rows to rewrite")
-    parser.add_argument("--runs", type=Path, help="folder of earlier runs")
-    parser.add_argument("--to", type=Path, default=Path("runs"), help="folder that receives the runs (runs)")
+    parser.add_argument("--results", type=typed_path, help="folder of result rows to rewrite")
+    parser.add_argument("--runs", type=typed_path, help="folder of earlier runs")
+    parser.add_argument(
+        "--to", type=typed_path, default=Path("runs"), help="folder that receives the runs (runs)"
+    )
     parser.add_argument(
         "--without-rates", action="store_true", help="leave out iterations per second: they were no speeds"
     )

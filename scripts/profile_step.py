@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 from experiments.benchmarks.timing import compiled_stepper
 from experiments.config.compose import ConfigError, configure, group_options
-from experiments.files import write_json
+from experiments.files import typed_path, write_json
 from experiments.records import provenance
 
 PRODUCTS, MOVING, ELEMENTWISE, BETWEEN = "products", "moving", "elementwise", "between"
@@ -140,7 +140,7 @@ def main() -> int:
     parser.add_argument("words", nargs="*", metavar="EXPERIMENT|KEY=VALUE")
     parser.add_argument("--profile", default="paper", choices=group_options("profile"))
     parser.add_argument("--steps", type=int, default=3, help="in the trace")
-    parser.add_argument("--output", type=Path, help="a JSON file for the numbers")
+    parser.add_argument("--output", type=typed_path, help="a JSON file for the numbers")
     options = parser.parse_intermixed_args()
     experiments = [word for word in options.words if "=" not in word] or group_options("experiment")
     settings = [word for word in options.words if "=" in word]

@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from experiments.config.compose import ConfigError, configure
-from experiments.files import system_error
+from experiments.files import system_error, typed_path
 from experiments.reporting.loading import Run, load_runs
 from experiments.reporting.publishing import publish, render
 from experiments.reporting.selection import PROFILES
@@ -29,8 +29,10 @@ from experiments.task import Source
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns 0 when everything asked for was published."""
     parser = argparse.ArgumentParser(prog="python -m scripts.publish", description=__doc__.split("\n")[0])
-    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="folder of a finished run")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of results (results)")
+    parser.add_argument("runs", nargs="*", type=typed_path, metavar="RUN", help="folder of a finished run")
+    parser.add_argument(
+        "--results", type=typed_path, default=Path("results"), help="folder of results (results)"
+    )
     parser.add_argument(
         "--changed-code", action="store_true",
         help="take runs of a checkout with changes too; docs/reproduction.md then says what they were",

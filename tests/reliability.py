@@ -21,9 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 HEAD = """# What runs survive
 
-Written by `make faults` from the tests marked `reliability`: each brings a fault about and compares with an undisturbed
-run, but for dates, times and rates; histories and predictions too. A line says what was done, what came of it and how
-often, and at which commit.
+Written by `make faults` from the tests marked `reliability`. Each brings a fault about, or does what users do, and
+compares: a run with an undisturbed one, but for dates, times and rates (histories and predictions too); a wrong input
+with the one line that is to be said, nothing written. A line says what was done, what came of it and how often, and at
+which commit.
 """
 WORDS = {"passed": "Survived", "failed": "**Not survived**", "skipped": "Not tried"}
 

@@ -27,6 +27,7 @@ from experiments.config import arithmetic, identity
 from experiments.config.build import ConfigError, build, checked_arguments, first_line, unknown_key
 from experiments.config.identity import flatten
 from experiments.config.kept import kept
+from experiments.files import typed_path
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 OWN_CONFIGS = "RWF_CONFIGS"
@@ -163,11 +164,11 @@ def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
             raise ConfigError(
                 f"`{_key(word)}` describes an experiment or a profile and is no setting: leave it out"
             )
-    folders = [_unquoted(word.removeprefix(FOLDER)) for word in overrides if word.startswith(FOLDER)]
-    words = [word for word in overrides if not word.startswith(FOLDER)]
+    folders = [word.partition("=")[2] for word in overrides if names_folder(word)]
+    words = [word for word in overrides if not names_folder(word)]
     resolved, groups = kept(config_folders(), words, _compose)
     if folders:
-        resolved["runs"] = folders[-1]
+        resolved["runs"] = _folder(folders[-1])
     if groups["profile"] != "paper" and groups["profile"] not in _profiles(groups["experiment"]):
         raise ConfigError(
             f"experiment={groups['experiment']} has no profile={groups['profile']}: "
@@ -176,18 +177,25 @@ def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
     return resolved, groups
 
 
-def _unquoted(path: str) -> str:
+def names_folder(word: str) -> bool:
+    """Whether `word` sets the folder of runs, with or without Hydra's + or ++."""
+    return word.lstrip("+").startswith(FOLDER)
+
+
+def _folder(path: str) -> str:
     """A path as the shell hands it over, without the quotes that Hydra's own grammar may have asked for."""
     quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
-    return path[1:-1] if quoted else path
+    if quoted:
+        return path[1:-1]
+    return str(typed_path(path)) if path.startswith("~") else path  # a Path drops `./` and the last slash
 
 
 def config_folders() -> list[Path]:
     """configs/ and a user's own folders beside it (`RWF_CONFIGS`). Raises ConfigError where one is no folder."""
-    own = [Path(name).expanduser() for name in os.environ.get(OWN_CONFIGS, "").split(os.pathsep) if name]
+    own = [typed_path(name) for name in os.environ.get(OWN_CONFIGS, "").split(os.pathsep) if name]
     for folder in own:
         if not folder.is_dir():
-            raise ConfigError(f"{OWN_CONFIGS}: {folder} is no folder")
+            raise ConfigError(f"--config-dir or {OWN_CONFIGS}: {folder} is no folder")
     return [CONFIGS, *(folder.resolve() for folder in own)]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from experiments.config.compose import OWN_CONFIGS, config_folders
+from experiments.files import typed_path
 
 
 def use_own_configs(folder: str) -> None:
@@ -14,7 +14,7 @@ def use_own_configs(folder: str) -> None:
     `folder`/experiment/x.yaml then is experiment=x, and so on for every group. Raises ConfigError where it is no
     folder.
     """
-    own = str(Path(folder).expanduser().resolve())
+    own = str(typed_path(folder).resolve())
     named = [name for name in (os.environ.get(OWN_CONFIGS), own) if name]
     os.environ[OWN_CONFIGS] = os.pathsep.join(named)
     config_folders()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +75,7 @@ def read_volume(path: Path) -> np.ndarray:
     """
     import nibabel
 
-    with reading(path):
+    with reading(path), _errors_raised_alone():
         image = nibabel.as_closest_canonical(nibabel.load(path))
         kind = np.dtype(image.get_data_dtype())
         if kind.kind not in "iuf":
@@ -87,6 +90,21 @@ def read_volume(path: Path) -> np.ndarray:
         if not np.isfinite(volume).all():
             raise ValueError("it has values that are not finite, or too large for 32 bits")
     return np.maximum(volume, 0)
+
+
+@contextlib.contextmanager
+def _errors_raised_alone() -> Iterator[None]:
+    """Keep nibabel from printing as well what it raises of a header."""
+    from nibabel import imageglobals
+
+    def not_raised(record: logging.LogRecord) -> bool:
+        return record.levelno < imageglobals.error_level
+
+    imageglobals.logger.addFilter(not_raised)
+    try:
+        yield
+    finally:
+        imageglobals.logger.removeFilter(not_raised)
 
 
 def volume_slice(volume: np.ndarray, height: int) -> np.ndarray:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from experiments.files import cache_folder, warn
+from experiments.files import cache_folder, typed_path, warn
 
 LONGEST = 300  # characters of what a library says of a file
 EMBEDDED = Path(__file__).resolve().parent.parent.parent / "data" / "embedded"
@@ -32,7 +33,7 @@ def data_folders() -> list[Path]:
     named = os.environ.get("RWF_DATA")
     if not named:
         return [download_folder()]
-    folder = Path(named).expanduser()
+    folder = typed_path(named)
     if not folder.is_dir():
         raise FileNotFoundError(
             f"RWF_DATA={named} is not a folder: set it to the folder of downloads or unset it"
@@ -95,6 +96,8 @@ def read_archive(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> di
     Raises ValueError, naming the file, where it is truncated or lacks an array of that name and shape.
     """
     with reading(path):
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive of arrays (npz), or not all of one")
         with np.load(path, allow_pickle=False) as archive:
             absent = [name for name in shapes if name not in archive.files]
             if absent:

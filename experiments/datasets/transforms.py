@@ -39,6 +39,8 @@ def read_listing(path: Path) -> Listing:
     with reading(path):
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         listed = content["frames"]
+        if not isinstance(listed, list):
+            raise ValueError("its frames are no list")
         frames = [(image_file(path.parent, frame["file_path"]), _pose(frame)) for frame in listed]
         focals = [focal_length({**content, **frame}) for frame in listed] or [focal_length(content)]
         if max(focals) > min(focals) * (1 + 1e-6):
@@ -46,8 +48,13 @@ def read_listing(path: Path) -> Listing:
     return Listing(focals[0], frames)
 
 
-def image_file(folder: Path, name: str) -> Path:
-    """The image that a listing in `folder` calls `name`: with its suffix or without, of either kind of slash."""
+def image_file(folder: Path, name: Any) -> Path:
+    """The image that a listing in `folder` calls `name`: with its suffix or without, of either kind of slash.
+
+    Raises ValueError where `name` is no text.
+    """
+    if not isinstance(name, str):
+        raise ValueError(f"file_path={json.dumps(name)} is no name of a file")
     path = folder / PureWindowsPath(name).as_posix()
     named = path.suffix.lower() in SUFFIXES
     candidates = [path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)]
@@ -111,7 +118,8 @@ def _pose(frame: Mapping[str, Any]) -> np.ndarray:
 
 
 def _positive(name: str, value: Any) -> float:
-    number = float(value)
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{name}={number:g} is not a positive number")
-    return number
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{name}={json.dumps(value)} is not a positive number")
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name}={value:g} is not a positive number")
+    return float(value)

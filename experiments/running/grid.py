@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from experiments.config.compose import FOLDER, ConfigError, group_options
+from experiments.config.compose import ConfigError, group_options, names_folder
 from experiments.running.plan import Words
 
 
@@ -18,8 +19,8 @@ def expand(words: Sequence[str], several: bool) -> list[Words]:
     Ranges, choices and `glob(*)` of a group's options are those of Hydra's grammar. Raises ConfigError on what it
     cannot read, and on several values where one run is asked for.
     """
-    folder = [word for word in words if word.startswith(FOLDER)]  # a path, with whatever signs it has
-    others = [word for word in words if not word.startswith(FOLDER)]
+    folder = [word for word in words if names_folder(word)]  # a path, with whatever signs it has
+    others = [word for word in words if not names_folder(word)]
     try:
         parsed = OverridesParser.create().parse_overrides(others)
         for word in parsed:
@@ -74,6 +75,9 @@ def split(
 
 
 def _advice(word: str, rest: Sequence[str], known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.8)
+    if close:
+        return f"{word} is no option here: did you mean {close[0]}? ({', '.join(known)})"
     name, _, value = word.lstrip("-").partition("=")
     value = value or (rest[0] if rest and not rest[0].startswith("-") and "=" not in rest[0] else "VALUE")
     return f"{word} is no option here ({', '.join(known)}): settings are typed without dashes, {name}={value}"

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shutil
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,13 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from experiments.files import warn
 from experiments.training.pictures import picture
 
 TAG = 64  # characters of a W&B tag at most
 NAME = 128  # of its projects, groups, job types and ids
 NOT_IN_PROJECTS = "/\\#?%:"
+LONGEST = 300  # characters of what W&B says of an error
 FINISH_SECONDS = 120  # to wait for what is still to be sent when a run ends; it stays in the run's folder
 
 
@@ -257,5 +258,5 @@ def _mean(values: Any) -> float | None:
 
 
 def _warn(what: str, error: Exception) -> None:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    warnings.warn(f"tracking {what}, the run goes on without it: {reason}", stacklevel=3)
+    reason = " ".join(str(error).split())[:LONGEST] or type(error).__name__
+    warn(f"tracking {what}, the run goes on without it: {reason}")

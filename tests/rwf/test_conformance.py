@@ -307,6 +307,7 @@ def is_factored(node):
     return isinstance(node, rwf.Factored)
 
 
+@pytest.mark.reliability("Kernels with columns of zeros, factorized inside compiled functions.")
 @pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
 def test_a_zero_column_stays_zero_inside_a_compiled_function(parameterization):
     """Its factors are finite, and so are the gradients through factorization and composition."""
@@ -336,6 +337,10 @@ def test_a_zero_column_stays_zero_inside_a_compiled_function(parameterization):
         assert np.isfinite(leaf).all()
 
 
+ranks = pytest.mark.reliability("JAX told to refuse to promote ranks (jax_numpy_rank_promotion=raise).")
+
+
+@ranks
 @over_grid
 def test_factors_need_no_rank_promotion(architecture, parameterization):
     params, choice = plain(architecture)[0], PARAMETERIZATIONS[parameterization][1]
@@ -347,6 +352,7 @@ def test_factors_need_no_rank_promotion(architecture, parameterization):
     assert jax.tree.structure(effective) == jax.tree.structure(params)
 
 
+@ranks
 @over_architectures
 def test_networks_need_no_rank_promotion(architecture):
     """Of arrays, of jets, and their gradients."""

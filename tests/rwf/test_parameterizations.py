@@ -109,6 +109,10 @@ def test_weight_norm_names_a_layer_with_a_zero_column():
         rwf.factorize(params, rwf.WeightNorm(), KEY)
 
 
+zero_columns = pytest.mark.reliability("Kernels with columns of zeros, factorized inside compiled functions.")
+
+
+@zero_columns
 @pytest.mark.parametrize("columns", [[0], [2], [0, 1, 2]])
 def test_zero_columns_made_under_jit_are_found_by_verify(columns):
     kernel = jnp.asarray(layer()["kernel"]).at[:, jnp.array(columns)].set(0)
@@ -126,6 +130,7 @@ def test_zero_columns_made_under_jit_are_found_by_verify(columns):
     rwf.verify(jax.eval_shape(factorize, kernel))  # shapes have no values
 
 
+@zero_columns
 def test_a_zero_column_of_weight_norm_trains_no_further_and_disturbs_no_other():
     kernel = jnp.asarray(layer()["kernel"]).at[:, 1].set(0)
 

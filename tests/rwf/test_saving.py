@@ -92,6 +92,13 @@ def assert_equal(found, wanted):
             np.testing.assert_array_equal(plain_data(one), plain_data(other))
 
 
+saved = pytest.mark.reliability(
+    "Factors, states of optimizers and of training, and wrapped models saved with Orbax, msgpack, Equinox,"
+    " safetensors and as named arrays."
+)
+
+
+@saved
 @over_trees
 def test_flat_names_in_a_file_of_arrays(make):
     tree, like = make(), make()
@@ -107,6 +114,7 @@ def as_arrays(tree):
     return jax.tree.map(jnp.asarray, tree)
 
 
+@saved
 @over_trees
 def test_safetensors(make, tmp_path):
     safetensors = pytest.importorskip("safetensors.flax")
@@ -118,6 +126,7 @@ def test_safetensors(make, tmp_path):
     assert_equal(rwf.unflatten(arrays, as_arrays(like)), as_arrays(tree))
 
 
+@saved
 @over_trees
 def test_orbax(make, tmp_path):
     ocp = pytest.importorskip("orbax.checkpoint")
@@ -130,6 +139,7 @@ def test_orbax(make, tmp_path):
         assert_equal(checkpointer.restore(tmp_path / "tree", like), tree)
 
 
+@saved
 @over_trees
 def test_msgpack_of_flax(make):
     tree, like = make(), make()
@@ -139,6 +149,7 @@ def test_msgpack_of_flax(make):
     assert_equal(as_arrays(back), as_arrays(tree))
 
 
+@saved
 @over_trees
 def test_equinox(make, tmp_path):
     eqx = pytest.importorskip("equinox")
@@ -261,6 +272,7 @@ def decayed(params, mask):
     return rwf.flatten(optax.apply_updates(params, updates))
 
 
+@pytest.mark.reliability("A mask that keeps weight decay from biases, for factors as for plain layers.")
 @pytest.mark.parametrize("given", ["a tree", "a function"])
 @pytest.mark.parametrize("tree", ["factors", "one layer", "log scale"])
 def test_adamw_without_decay_on_biases(tree, given):

@@ -154,6 +154,10 @@ over_ties = pytest.mark.parametrize(
 )
 
 
+sharing = pytest.mark.reliability("Layers that share kernels, biases or all, wrapped, trained and folded.")
+
+
+@sharing
 @over_ties
 @pytest.mark.parametrize("choice", [rwf.Plain(), rwf.WeightNorm(), rwf.RWF()])
 def test_tied_parameters_stay_tied(share, choice):
@@ -182,6 +186,7 @@ def test_tied_parameters_stay_tied(share, choice):
             assert (tied.bias is other.bias) == (layer.bias is twin.bias)
 
 
+@sharing
 @over_ties
 def test_tied_plain_parameters_train_as_in_the_model_itself(share):
     model = Tied(nnx.Rngs(0), share)

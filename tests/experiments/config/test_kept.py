@@ -41,6 +41,9 @@ def test_it_is_composed_once_and_again_when_words_or_files_change(configs):
     assert kept("x") == 4
 
 
+@pytest.mark.reliability(
+    "Folders of runs with spaces, umlauts, quotes, brackets, commas, dollars and backslashes in their names."
+)
 @pytest.mark.parametrize(
     "folder",
     [
@@ -56,13 +59,14 @@ def test_it_is_composed_once_and_again_when_words_or_files_change(configs):
         "~y",
     ],
 )
-def test_a_folder_of_runs_is_taken_as_the_shell_hands_it_over(folder, cache):
+def test_a_folder_of_runs_is_taken_as_the_shell_hands_it_over(folder, cache, record_property):
     words = ["experiment=regression_1d", "profile=smoke"]
     assert compose_config([*words, f"runs={folder}"])[0]["runs"] == folder
     assert compose_config([*words, f"runs='{folder}'"])[0]["runs"] == folder  # quotes of Hydra's own grammar
     assert len(list(cache.iterdir())) == 1  # one entry serves all folders
     (job,) = expand([*words, f"runs={folder}"], several=False)
     assert job[-1] == f"runs={folder}"
+    record_property("seen", "taken as the shell hands it over, with and without quotes")
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(configs, monkeypatch, tmp_path):

@@ -17,6 +17,10 @@ ROOT = Path(__file__).resolve().parents[3]
 ARCHIVE = "meshes/dragon.ply"
 
 
+useless = pytest.mark.reliability("RWF_DATA that holds nothing of what is looked for, or is one level off.")
+
+
+@useless
 def test_a_folder_given_but_useless_is_a_warning_that_names_what_was_looked_for(folder, capsys):
     assert locate(ARCHIVE, "dragon.ply", real=None) is None
     said = capsys.readouterr().err
@@ -25,6 +29,7 @@ def test_a_folder_given_but_useless_is_a_warning_that_names_what_was_looked_for(
     assert capsys.readouterr().err == ""  # said once
 
 
+@useless
 @pytest.mark.parametrize("place", ["meshes", "meshes/scans", "..", "../.."])
 def test_a_folder_one_level_off_is_named_beside_the_right_one(tmp_path, monkeypatch, capsys, place):
     right = tmp_path / "one/two"
@@ -50,12 +55,14 @@ def test_nothing_is_said_where_a_stand_in_was_chosen_or_no_folder_given(folder, 
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.reliability("Runs whose data is not at hand.")
 @pytest.mark.parametrize("experiment", ["image_natural", "ct_atlas", "nerf_lego", "shape_dragon"])
-def test_the_source_of_a_run_says_that_it_stands_in(folder, experiment, capsys):
+def test_the_source_of_a_run_says_that_it_stands_in(folder, experiment, capsys, record_property):
     source = data_source(configure([f"experiment={experiment}", "profile=smoke", "tracking=none"]))
     assert source.stand_in and str(source) == f"{source.name}, a stand-in for {source.stand_in}"
     assert f"RWF_DATA={folder} holds no " in capsys.readouterr().err
     assert str(Source("DIV2K", "0")) == "DIV2K"
+    record_property("seen", f"they say “data: {source}”")
 
 
 COMMANDS = {
@@ -101,6 +108,7 @@ def test_whatever_a_parser_raises_is_one_line_that_names_the_file(error):
         raise error
 
 
+@pytest.mark.reliability("Archives of images with values by little outside of 0 to 1.")
 @pytest.mark.parametrize(
     ("values", "extremes"),
     [
@@ -111,7 +119,8 @@ def test_whatever_a_parser_raises_is_one_line_that_names_the_file(error):
         (np.array([0.0, np.nan]), "nan to nan"),
     ],
 )
-def test_values_outside_the_range_are_named_exactly(values, extremes):
+def test_values_outside_the_range_are_named_exactly(values, extremes, record_property):
     with pytest.raises(ValueError, match="spans") as error:
         unit_range(Path("a.npz"), "images", values)
     assert f"spans {extremes}, not [0, 1]" in str(error.value)
+    record_property("seen", f"named exactly, as “spans {extremes}”")

@@ -209,6 +209,9 @@ def three_rows(content):
         frame["transform_matrix"] = frame["transform_matrix"][:3]
 
 
+@pytest.mark.reliability(
+    "Lists of views as other tools write them: suffixes, backslashes, focal lengths in pixels, poses of three rows."
+)
 @pytest.mark.parametrize(
     "change",
     [
@@ -220,7 +223,7 @@ def three_rows(content):
         three_rows,
     ],
 )
-def test_a_scene_reads_the_same_however_a_tool_writes_its_listing(lego_folder, change):
+def test_a_scene_reads_the_same_however_a_tool_writes_its_listing(lego_folder, change, record_property):
     expected = lego(4)
     rewrite(lego_folder, change)
     views = lego(4)
@@ -228,6 +231,7 @@ def test_a_scene_reads_the_same_however_a_tool_writes_its_listing(lego_folder, c
     np.testing.assert_array_equal(views.train.poses, expected.train.poses)
     assert views.test.names == expected.test.names
     np.testing.assert_allclose(views.focal, expected.focal, rtol=1e-12)
+    record_property("seen", "read as the same scene")
 
 
 def test_a_listing_with_a_byte_order_mark_and_jpeg_views_is_read(lego_folder):
@@ -247,6 +251,10 @@ def with_pose(matrix):
     return lambda content: content["frames"][0].update(transform_matrix=np.asarray(matrix).tolist())
 
 
+@pytest.mark.reliability(
+    "Cameras that cannot be: angles of zero, below it, in degrees or not a number,"
+    " lenses that distort, poses that are no rotation."
+)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -254,7 +262,9 @@ def with_pose(matrix):
         (with_keys(camera_angle_x=0), "camera_angle_x=0 is not a positive number"),
         (with_keys(camera_angle_x=-0.7), "camera_angle_x=-0.7 is not a positive number"),
         (with_keys(camera_angle_x=39.6), "must be in radians"),
-        (with_keys(camera_angle_x=None), "cannot be used"),
+        (with_keys(camera_angle_x=None), "camera_angle_x=null is not a positive number"),
+        (with_keys(camera_angle_x="wide"), 'camera_angle_x="wide" is not a positive number'),
+        (with_keys(camera_angle_x=True), "camera_angle_x=true is not a positive number"),
         (lambda content: content.pop("camera_angle_x"), "neither camera_angle_x, in radians, nor fl_x and w"),
         (with_keys(fl_x=1111.0), "fl_x without w"),
         (with_keys(fl_x=0.0, w=800), "fl_x=0 is not a positive number"),
@@ -262,7 +272,9 @@ def with_pose(matrix):
         (with_keys(fl_x=1111.0, w=800, h=800, cx=300.0), r"pixel \(300, 400\), not at the centre"),
         (with_keys(k1=0.03), r"distorted \(k1=0.03\): undistort them first"),
         (lambda content: content["frames"][3].update(fl_x=3.0, w=4), "focal lengths differ"),
-        (with_keys(frames=None), "cannot be used"),
+        (with_keys(frames=None), "its frames are no list"),
+        (with_keys(frames={"a": 1}), "its frames are no list"),
+        (each_name(lambda name: 5), "file_path=5 is no name of a file"),
         (with_keys(frames=[1, 2]), "cannot be used"),
         (with_pose(np.full((4, 4), np.nan)), "pose of view r_0 is not finite"),
         (with_pose(np.zeros((4, 4))), "pose of view r_0 is no rotation"),
@@ -270,11 +282,13 @@ def with_pose(matrix):
         (with_pose(np.eye(3)), r"\(3, 3\), not \(4, 4\)"),
     ],
 )
-def test_cameras_that_cannot_be_are_refused(lego_folder, change, message):
+def test_cameras_that_cannot_be_are_refused(lego_folder, change, message, record_property):
     rewrite(lego_folder, change, parts=["train"])
     with pytest.raises(ValueError, match=message) as error:
         lego(4)
     assert "transforms_train.json" in str(error.value) and "\n" not in str(error.value)
+    reason = str(error.value).split(": ", 1)[-1]
+    record_property("seen", f"one line that names the file and the reason: {reason}")
 
 
 def test_parts_from_different_cameras_are_refused(lego_folder):

@@ -15,21 +15,27 @@ ROOT = Path(__file__).resolve().parents[3]
 TINY = ["experiment=regression_1d", "profile=smoke", "parameterization=rwf", "tracking=none"]
 
 
+@pytest.mark.reliability(
+    "Command lines as people type them: --seed 3, misspelt options, bare words, options without their value."
+)
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["--seed", "3"], ["settings are typed without dashes, seed=3"]),
         (["--seed=3"], ["seed=3"]),
         (["-s"], ["s=VALUE"]),
-        (["--multirn"], ["--multirn is no option", "--multirun"]),
+        (["--multirn"], ["--multirn is no option here: did you mean --multirun?"]),
+        (["--time-limt=60"], ["did you mean --time-limit?"]),
+        (["--sed=3"], ["sed=3"]),
         (["regression_1d"], ["`regression_1d` is no setting", "key=value"]),
         (["--config-dir"], ["--config-dir needs a value"]),
     ],
 )
-def test_a_command_line_that_cannot_be_read_says_what_to_type(arguments, says):
+def test_a_command_line_that_cannot_be_read_says_what_to_type(arguments, says, record_property):
     with pytest.raises(ConfigError) as raised:
         split([*TINY, *arguments], FLAGS, VALUES)
     assert all(part in str(raised.value) for part in says) and "\n" not in str(raised.value)
+    record_property("seen", f"“{raised.value}”")
 
 
 def test_flags_and_their_values_are_no_settings():

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from experiments.config.compose import ConfigError, configure
+from experiments.files import warn
 from experiments.running.run import run
 from experiments.tasks.regression import Regression1D
 from experiments.tasks.shape import Shape
@@ -101,28 +103,42 @@ class Breaking:
         self.calls += 1
 
 
-def test_a_tracker_that_fails_is_left_alone_after_one_warning():
+def test_a_tracker_that_fails_is_left_alone_after_one_warning(capsys):
     broken = Breaking()
     tracker = Guarded(broken)
     entries = [{"seed": 0, "item": "a", "step": 5, "loss": 1.0}]
-    with pytest.warns(UserWarning, match="goes on without it: disk quota exceeded$"):
-        tracker.record(5, entries)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        tracker.record(6, entries)
-        tracker.finish()
-    assert broken.calls == 1
+    warn.cache_clear()
+    tracker.record(5, entries)
+    tracker.record(6, entries)
+    tracker.finish()
+    said = "warning: tracking stopped, the run goes on without it: disk quota exceeded and more\n"
+    assert broken.calls == 1 and capsys.readouterr().err == said
 
 
 @pytest.mark.slow
-def test_online_without_a_server_warns_and_goes_on(tmp_path, monkeypatch):
+def test_online_without_a_server_warns_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    with (
-        pytest.warns(UserWarning, match="tracking could not start"),
-        WandB(mode="online").open(tmp_path, LABELS, {}) as tracker,
-    ):
+    with WandB(mode="online").open(tmp_path, LABELS, {}) as tracker:
         tracker.record(0, [{"seed": 0, "item": "a", "step": 0, "loss": 1.0}])
+    assert "warning: tracking could not start, the run goes on without it: " in capsys.readouterr().err
+
+
+@pytest.mark.reliability("Variables of W&B in the environment that W&B refuses.")
+@pytest.mark.parametrize("variable", ["WANDB_MODE=bogus", "WANDB_CONSOLE=7", "WANDB_RUN_ID=a/b:c"])
+def test_what_the_environment_sets_wrongly_is_one_line_and_the_run_goes_on(
+    tmp_path, monkeypatch, capsys, variable, record_property
+):
+    monkeypatch.setenv(*variable.split("="))
+    warn.cache_clear()
+    with WandB().open(tmp_path, LABELS, {}) as tracker:
+        tracker.record(0, [{"seed": 0, "item": "a", "step": 0, "loss": 1.0}])
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("wandb: ")]
+    for line in lines:
+        assert line.startswith("warning: tracking could not start, the run goes on without it: ")
+        assert variable.split("=")[1] in line
+    assert len(lines) < 2
+    record_property("seen", *lines[:1] or ["the run's own choice is taken"])
 
 
 def test_pictures_are_bytes_as_they_are_colours_and_scalar_fields():
@@ -181,8 +197,11 @@ def tracked(folder: Path, until: float, *words: str) -> list:
     return keeping.told
 
 
+@pytest.mark.reliability(
+    "A tracked run of two members ended in the first, between both and in the second, then repeated."
+)
 @pytest.mark.parametrize("until", [3, 9, 14, 30])
-def test_after_an_interruption_the_tracker_hears_the_whole_history(tmp_path, until):
+def test_after_an_interruption_the_tracker_hears_the_whole_history(tmp_path, until, record_property):
     """Two members trained one after the other, ended in the first, in the second, and between: no step is missing."""
     words = ["task.images=2", "trainer.record_every=2", "trainer.evaluate_every=4"]
     words += ["execution.checkpoint_seconds=1e-9", "execution.progress_seconds=1e-9"]
@@ -195,6 +214,9 @@ def test_after_an_interruption_the_tracker_hears_the_whole_history(tmp_path, unt
     assert [step for step, _ in again] == steps
     for (_, here), (_, there) in zip(again, whole, strict=True):
         assert {**here, "seconds": 0} == {**there, "seconds": 0}
+    record_property(
+        "seen", f"the tracker heard {len(first)} of {len(whole)} records at first, then all of them once"
+    )
 
 
 def test_a_run_without_its_result_is_told_to_the_tracker_again(tmp_path):
@@ -265,6 +287,9 @@ def test_steps_that_a_server_has_are_not_sent_again():
     assert resumed.steps == [6, 7]
 
 
+@pytest.mark.reliability(
+    "W&B told of members that diverge: not a number, infinite, or with a sum beyond the largest float."
+)
 @pytest.mark.parametrize(
     ("values", "mean", "spread", "diverged"),
     [
@@ -275,7 +300,7 @@ def test_steps_that_a_server_has_are_not_sent_again():
         ((2.0, 2.0), 2.0, None, 0),
     ],
 )
-def test_a_diverged_member_does_not_end_the_run(values, mean, spread, diverged):
+def test_a_diverged_member_does_not_end_the_run(values, mean, spread, diverged, record_property):
     entries = [{"seed": n, "item": "a", "step": 5, "loss": value} for n, value in enumerate(values)]
     run = Recording()
     with warnings.catch_warnings():
@@ -286,6 +311,7 @@ def test_a_diverged_member_does_not_end_the_run(values, mean, spread, diverged):
     if max(abs(value or 0) for value in values) < 1e300:
         np.testing.assert_equal(facts["loss"], mean)
         assert facts.get("loss_std") == spread
+    record_property("seen", "means and spreads of the others, how many diverged, no warning")
 
 
 @pytest.mark.parametrize("rate", ["1e38", "1e30"])
@@ -313,10 +339,11 @@ class Answering:
         raise self.error
 
 
+@pytest.mark.reliability("A W&B run that answers whatever it is told with an error.")
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left"), ValueError(), TypeError("of\ntwo lines"), MemoryError()]
 )
-def test_no_answer_of_a_tracker_ends_a_run(error):
+def test_no_answer_of_a_tracker_ends_a_run(error, capsys, record_property):
     row = {"seed": 0, "items": ("a",), "metric": "psnr", "metrics": {"psnr": (1.0,)}, "status": "finished"}
     entry = {"seed": 0, "item": "a", "step": 5, "loss": 1.0}
     for tell in (
@@ -328,8 +355,11 @@ def test_no_answer_of_a_tracker_ends_a_run(error):
         lambda tracker: tracker.finish(),
     ):
         tracker = Guarded(Answering(error))
-        with pytest.warns(UserWarning, match=r"tracking stopped, the run goes on without it: .+"):
-            tell(tracker)
+        warn.cache_clear()
+        tell(tracker)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert re.match("warning: tracking stopped, the run goes on without it: .+", line)
+    record_property("seen", "one warning, and the run goes on")
 
 
 def test_the_table_of_items_has_a_line_per_seed_and_item():
@@ -339,6 +369,7 @@ def test_the_table_of_items_has_a_line_per_seed_and_item():
     assert [line[:2] for line in table_of(rows)] == [[3, "a"], [3, "b"], [4, "a"], [4, "b"]]
 
 
+@pytest.mark.reliability("Tags, projects and groups that W&B refuses.")
 @pytest.mark.parametrize(
     ("word", "said"),
     [
@@ -349,10 +380,11 @@ def test_the_table_of_items_has_a_line_per_seed_and_item():
         ("tracking.project=''", "has 0 characters"),
     ],
 )
-def test_names_that_the_tracker_refuses_are_config_errors(word, said):
+def test_names_that_the_tracker_refuses_are_config_errors(word, said, record_property):
     with pytest.raises(ConfigError, match="`tracking`") as raised:
         configure([*WORDS, "tracking=wandb", word])
     assert said in str(raised.value) and "\n" not in str(raised.value)
+    record_property("seen", f"one line before anything runs, “{raised.value}”")
 
 
 def test_the_limits_are_those_of_wandb():
