@@ -20,7 +20,7 @@ from experiments.comparison.result import METHODS, Result, best_rate, markdown_t
 from experiments.comparison.timing import announced
 from experiments.config.build import ConfigError
 from experiments.config.compose import configure
-from experiments.files import choices_checksum, write_text
+from experiments.files import choices_checksum, typed_path, write_text
 from experiments.records import Row, row_line
 from experiments.running.engine import Ended, Launcher, carry_out, launcher_of
 from experiments.running.grid import expand, split
@@ -136,7 +136,7 @@ def _is_file(arguments: Sequence[str], n: int) -> bool:
     word = arguments[n]
     if word.startswith("-") or (n and arguments[n - 1] in VALUES):
         return False
-    return "=" not in word or Path(word).expanduser().exists()
+    return "=" not in word or typed_path(word).exists()
 
 
 def _count(text: str | None) -> int | None:

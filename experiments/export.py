@@ -24,7 +24,7 @@ from experiments.arguments import positive
 from experiments.command import exit_code
 from experiments.config.build import ConfigError
 from experiments.exporting import networks, pictures, surfaces
-from experiments.files import save_arrays
+from experiments.files import save_arrays, typed_path
 from experiments.orbit import KINDS, orbit, write_film
 from experiments.tasks.shape import Shape
 from experiments.tasks.tomography import Tomography
@@ -124,8 +124,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("run", type=typed_path, metavar="RUN")
+    parser.add_argument("file", type=typed_path, metavar="FILE")
     parser.add_argument("--item", type=int, default=0, help="of the run, counted from 0")
     parser.add_argument("--seed", type=int, default=0, help="of the run, counted from 0")
     parser.add_argument("--size", type=_up_to(pictures.LARGEST), help="pixels of the longer side")

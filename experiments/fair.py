@@ -17,6 +17,7 @@ from typing import Any
 from experiments.arguments import positive
 from experiments.command import Failure, exit_code
 from experiments.config.compose import group_options
+from experiments.files import typed_path
 from experiments.training import walltime
 
 
@@ -94,9 +95,9 @@ def _parser() -> argparse.ArgumentParser:
         "--time-limit", type=positive, metavar="SECONDS",
         help="stop at checkpoints in time, with exit code 75; the same command goes on",
     )  # fmt: skip
-    parser.add_argument("--runs", type=Path, default=Path("runs/fair"), help="folder of runs")
+    parser.add_argument("--runs", type=typed_path, default=Path("runs/fair"), help="folder of runs")
     parser.add_argument(
-        "--output", type=Path, default=Path("output/fair"), help="folder of rows, table and figure"
+        "--output", type=typed_path, default=Path("output/fair"), help="folder of rows, table and figure"
     )
     parser.add_argument("--tracking", choices=group_options("tracking"), default="none")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -18,6 +17,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from experiments.files import typed_path
 from experiments.metrics import Metric
 
 PyTree = Any
@@ -33,7 +33,7 @@ def file_names(paths: Any) -> Any:
     if paths is None:
         return None
     if isinstance(paths, str):
-        return Path(paths).expanduser().absolute().name if paths else ""
+        return typed_path(paths).absolute().name if paths else ""
     return [file_names(path) for path in paths]
 
 

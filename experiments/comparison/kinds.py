@@ -11,6 +11,7 @@ from experiments.config.build import ConfigError
 from experiments.config.identity import word
 from experiments.datasets import meshes
 from experiments.datasets.own import images, signals, volumes
+from experiments.files import typed_path
 
 MESHES = tuple(f".{kind}" for kind in meshes.FORMATS)
 SETTINGS = {"shape": "task.mesh", "scene": "task.folder"}  # others take task.files
@@ -27,7 +28,7 @@ def files_of(words: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for text in words:
-        here = [text] if Path(text).expanduser().exists() else _matching(text)
+        here = [text] if typed_path(text).exists() else _matching(text)
         if not here:
             raise ConfigError(f"{text} does not exist: name a file to compare on")
         found += here
@@ -38,7 +39,7 @@ def files_of(words: Sequence[str]) -> list[str]:
 
 def _matching(pattern: str) -> list[str]:
     """The files that a pattern fits which the shell left as it is; patterns of file names, not of folders."""
-    path = Path(pattern).expanduser()
+    path = typed_path(pattern)
     return (
         sorted(str(file) for file in path.parent.glob(path.name))
         if path.name and path.parent.is_dir()
@@ -48,7 +49,7 @@ def _matching(pattern: str) -> list[str]:
 
 def kind_of(files: Sequence[str]) -> str:
     """The experiment for `files`, all of one kind. Raises ConfigError, naming the file that does not fit."""
-    kinds = {file: _kind(Path(file).expanduser()) for file in files}
+    kinds = {file: _kind(typed_path(file)) for file in files}
     first = kinds[files[0]]
     for file, kind in kinds.items():
         if kind != first:

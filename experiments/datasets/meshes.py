@@ -13,7 +13,7 @@ import trimesh
 
 from experiments.datasets.local import locate, reading
 from experiments.datasets.surfaces import RESOLUTION, SURFACES, triangulate
-from experiments.files import arrays_checksum, cache, locked, warn, write_atomically
+from experiments.files import arrays_checksum, cache, locked, typed_path, warn, write_atomically
 from experiments.task import Source
 
 FORMATS = ("ply", "obj", "stl", "off", "glb")
@@ -99,7 +99,7 @@ def own_surface(file: str) -> Surface:
     """
     if not file:
         raise ValueError("task.mesh is missing: name your mesh, task.mesh=...")
-    path = Path(file).expanduser()
+    path = typed_path(file)
     if not path.is_file():
         known = f"neither a file nor one of {', '.join(CANDIDATES)}"
         raise FileNotFoundError(f"{path} is {known}: check task.mesh")

@@ -1,6 +1,7 @@
 """Comparing on one's own data: what goes wrong is one line, and a small comparison from the command to its files."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +73,10 @@ def parallel(n):
 CUBE = np.random.default_rng(0).normal(size=(9, 9, 9)).astype(np.float32)
 BAD = {
     "absent": (lambda p: p / "none.png", "none.png does not exist"),
+    "no such user": (
+        lambda p: Path("~nobody-of-this-name/a.png"),
+        "~nobody-of-this-name/a.png does not exist",
+    ),
     "no kind": (lambda p: write(p / "notes.txt", b"text"), "of no kind that is known"),
     "no image": (lambda p: write(p / "a.png", b"text"), "no image of a known kind"),
     "empty image": (lambda p: write(p / "a.jpg"), "no image of a known kind"),

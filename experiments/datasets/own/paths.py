@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.files import typed_path
+
 
 def existing(names: Sequence[str], key: str) -> list[Path]:
     """The paths of `names`, the value of the setting `key`; a tilde is the home folder.
@@ -13,7 +15,7 @@ def existing(names: Sequence[str], key: str) -> list[Path]:
     """
     if not names:
         raise ValueError(f"{key} is missing: name your data, {key}=...")
-    paths = [Path(name).expanduser() for name in names]
+    paths = [typed_path(name) for name in names]
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist: check {key}")

@@ -20,7 +20,7 @@ from experiments.datasets.local import reading
 from experiments.datasets.nerf import Scene, Views
 from experiments.datasets.own.images import reduced
 from experiments.datasets.transforms import check_cameras, image_file, read_listing
-from experiments.files import arrays_checksum
+from experiments.files import arrays_checksum, typed_path
 from experiments.task import Source
 
 LISTING, TRAIN, TEST = "transforms.json", "transforms_train.json", "transforms_test.json"
@@ -66,7 +66,7 @@ def own_scene(folder: str, size: int) -> Scene:
     names = tuple(file.stem for file in shots.files)
     parts = [slice(0, shots.train), slice(0, 0), slice(shots.train, None)]
     views = [Views(pixels[part], poses[part], names[part]) for part in parts]
-    return Scene(*views, float(focal), Source(Path(folder).expanduser().absolute().name, checksum))
+    return Scene(*views, float(focal), Source(typed_path(folder).absolute().name, checksum))
 
 
 def placement(folder: str) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def placement(folder: str) -> dict[str, Any]:
 def _shots(folder: str) -> Shots:
     if not folder:
         raise ValueError("task.folder is missing: name your scene, task.folder=...")
-    place = Path(folder).expanduser()
+    place = typed_path(folder)
     if not place.is_dir():
         raise FileNotFoundError(f"{place} is no folder: check task.folder")
     listing = next((place / name for name in (LISTING, TRAIN) if (place / name).exists()), None)
