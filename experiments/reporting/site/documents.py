@@ -28,10 +28,22 @@ def markdown(text: str) -> str:
     )
     parser.add_render_rule("table_close", lambda *_: "</table></div>")
     tokens = parser.parse(text)
-    for token in tokens:
+    for place, token in enumerate(tokens):
+        if token.type == "heading_open":
+            token.attrs["id"] = anchor_of(tokens[place + 1].content)
         for child in token.children or ():
             _relink(child)
     return parser.renderer.render(tokens, parser.options, {})
+
+
+def anchor_of(heading: str) -> str:
+    """The anchor of a heading, as code hosts make it.
+
+    >>> anchor_of("Darcy flow, the law of the coefficient")
+    'darcy-flow-the-law-of-the-coefficient'
+    """
+    kept = "".join(letter for letter in heading.lower() if letter.isalnum() or letter in " -_")
+    return kept.replace(" ", "-")
 
 
 LABEL = 'aria-label="table"'

@@ -33,7 +33,7 @@ from experiments.reporting.tables import settings, specs, writers
 from experiments.reporting.tables import table as tables
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-PAGES = (
+OWN = (
     ("index.html", "Table 1"),
     ("tables.html", "Tables"),
     ("figures.html", "Figures"),
@@ -41,8 +41,8 @@ PAGES = (
     ("curves.html", "Learning curves"),
     ("costs.html", "Costs"),
     ("rows.html", "Rows"),
-    ("reproduction.html", "Readings of the paper"),
 )
+PAGES = (*OWN, ("reproduction.html", "Readings of the paper"))
 
 
 def write_site(records: Records, results: Path, output: Path) -> Path:
@@ -74,6 +74,8 @@ def write_site(records: Records, results: Path, output: Path) -> Path:
             output / "figures" / path.name, lambda file, path=path: file.write(path.read_bytes())
         )
     for name, text in documents.documents().items():
+        if f"{name}.html" in dict(OWN):  # the report has a page of its own on this
+            continue
         write(f"{name}.html", "document.html", name.replace("_", " "), text=Markup(text))
     shutil.copyfile(TEMPLATES / "style.css", output / "style.css")
     return output / "index.html"
