@@ -18,6 +18,7 @@ from experiments.command import Failure, exit_code, folder_of_runs
 from experiments.comparison.kinds import ACCEPTED, files_of, kind_of, setting
 from experiments.comparison.result import METHODS, Result, best_rate, markdown_table, text_table
 from experiments.comparison.timing import announced
+from experiments.comparison.tracked import track_picture
 from experiments.config.build import ConfigError
 from experiments.config.compose import configure
 from experiments.files import choices_checksum, typed_path, write_text
@@ -267,7 +268,8 @@ def report(asked: Asked, wanted: Mapping[tuple[str, str], Words], runs: Path) ->
         return
     names = list(by_file)
     result = Result(names[0] if len(names) == 1 else f"{len(names)} files", rows)
-    folder = asked.output or runs / "compare" / _folder_name(names, planned.values())
+    name = _folder_name(names, planned.values())
+    folder = asked.output or runs / "compare" / name
     table, verdict = result.table(), result.verdict()
     print(f"\n{text_table(table)}\n\n{verdict}")
     first = next(own[0] for own in rows.values() if own)
@@ -276,6 +278,7 @@ def report(asked: Asked, wanted: Mapping[tuple[str, str], Words], runs: Path) ->
     write_text(folder / "comparison.md", text)
     write_text(folder / "rows.jsonl", "".join(row_line(row) for own in rows.values() for row in own))
     save_picture(own_data.comparison(asked.kind, by_file, result.name), folder / "comparison.png")
+    track_picture(configure(next(iter(wanted.values()))), folder / "comparison.png", name)
     print(f"files: {folder}", flush=True)
 
 

@@ -241,6 +241,26 @@ def test_a_comparison_from_the_command_to_its_files_and_again(tmp_path, capfd):
     assert again.split("\n\n")[-2:] == printed.split("\n\n")[-2:]
 
 
+def test_the_picture_is_in_the_runs_project_of_wandb(tmp_path, logged):
+    from experiments.comparison.tracked import track_picture
+    from experiments.config.compose import configure
+
+    path = picture(tmp_path / "comparison.png", np.arange(400, dtype=np.uint8).reshape(20, 20))
+    words = ["experiment=signal", "task.files=[a.wav]", "parameterization=rwf", "profile=smoke"]
+    for _ in range(2):  # the second takes the place of the first
+        track_picture(configure([*words, "tracking.project=mine"]), path, "a.wav-0123")
+    (log,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    found = logged(log)
+    assert found.run.project == "mine" and found.run.run_group == "signal"
+    assert found.run.display_name == "compare/a.wav-0123" and found.exit_code == 0
+    assert list(found.run.tags) == ["compare"]
+    (kept,) = log.parent.glob("files/media/images/predictions/comparison_*.png")
+    with Image.open(kept) as image:
+        assert np.array_equal(np.asarray(image.convert("L")), np.arange(400, dtype=np.uint8).reshape(20, 20))
+    track_picture(configure([*words, "tracking=none"]), path, "b")
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
+
+
 def test_rates_are_chosen_by_a_seed_that_is_not_judged(tmp_path, capfd):
     array(tmp_path / "tone.npy", np.sin(np.arange(40.0)))
     words = [str(tmp_path / "tone.npy"), *FIXED, "seeds=1", f"runs={tmp_path / 'runs'}", "launcher=basic"]
