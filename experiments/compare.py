@@ -8,7 +8,7 @@ at any moment and repeat the command. docs/own_data.md
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from experiments.command import Failure, exit_code, folder_of_runs
 from experiments.comparison.kinds import ACCEPTED, files_of, kind_of, setting
 from experiments.comparison.result import METHODS, Result, best_rate, markdown_table, text_table
 from experiments.comparison.timing import announced
+from experiments.comparison.tracked import track_picture
 from experiments.config.build import ConfigError
 from experiments.config.compose import configure
 from experiments.files import choices_checksum, typed_path, write_text
@@ -28,7 +29,7 @@ from experiments.running.plan import Planned, Words, duration, plan
 from experiments.training import walltime
 
 FLAGS = ("--help", "-h", "--dry-run")
-VALUES = ("--rates", "--output")
+VALUES = ("--rates", "--fit", "--output")
 SEEDS = 3  # two or more give an interval
 SPAN = 10.0  # learning rates of a search lie between the setting over this and the setting times this
 USAGE = f"""{__doc__}
@@ -36,6 +37,7 @@ FILE: {ACCEPTED}
 
   key=value        a setting of all runs: profile=smoke seeds=5 model=siren embedding.scale=8 launcher=basic ...
   --rates N        compare each method at the best of its own N learning rates, which a further seed chooses
+  --fit all        fit every pixel of an image, where every second of every second row is the default
   --output FOLDER  for the table, the rows and the picture; default: a folder in runs/compare/
   --dry-run        say what would be trained, and stop"""
 
@@ -120,11 +122,11 @@ def understand(arguments: Sequence[str]) -> tuple[Asked, bool]:
         from experiments.reproduce import hardware_profile
 
         defaults.append(f"profile={hardware_profile()}")
-    output = options.get("--output")
+    output, kind = options.get("--output"), kind_of(found)
     asked = Asked(
-        kind=kind_of(found),
+        kind=kind,
         files=tuple(found),
-        words=(*defaults, *words),
+        words=(*defaults, *_fit(options.get("--fit"), kind, given), *words),
         rates=_count(options.get("--rates")),
         output=Path(output) if output else None,
     )
@@ -145,6 +147,19 @@ def _count(text: str | None) -> int | None:
     if not text.isdigit() or not 2 <= int(text) <= 50:
         raise ConfigError(f"--rates {text}: must be a number of learning rates, 2 to 50")
     return int(text)
+
+
+def _fit(text: str | None, kind: str, given: Collection[str]) -> tuple[str, ...]:
+    """The words for `--fit`, beside settings of the keys `given`."""
+    if text is None:
+        return ()
+    if text != "all":
+        raise ConfigError(f"--fit {text}: must be all, or left out to fit every second pixel")
+    if kind != "image":
+        raise ConfigError(f"--fit all is for images: leave it out with experiment={kind}")
+    if "task.fit_all" in given:
+        raise ConfigError("--fit and task.fit_all say the same: leave one out")
+    return ("task.fit_all=true",)
 
 
 def rates_of(asked: Asked) -> list[str]:
@@ -253,7 +268,8 @@ def report(asked: Asked, wanted: Mapping[tuple[str, str], Words], runs: Path) ->
         return
     names = list(by_file)
     result = Result(names[0] if len(names) == 1 else f"{len(names)} files", rows)
-    folder = asked.output or runs / "compare" / _folder_name(names, planned.values())
+    name = _folder_name(names, planned.values())
+    folder = asked.output or runs / "compare" / name
     table, verdict = result.table(), result.verdict()
     print(f"\n{text_table(table)}\n\n{verdict}")
     first = next(own[0] for own in rows.values() if own)
@@ -262,6 +278,7 @@ def report(asked: Asked, wanted: Mapping[tuple[str, str], Words], runs: Path) ->
     write_text(folder / "comparison.md", text)
     write_text(folder / "rows.jsonl", "".join(row_line(row) for own in rows.values() for row in own))
     save_picture(own_data.comparison(asked.kind, by_file, result.name), folder / "comparison.png")
+    track_picture(configure(next(iter(wanted.values()))), folder / "comparison.png", name)
     print(f"files: {folder}", flush=True)
 
 

@@ -5,7 +5,9 @@
     .nii.gz .nii .npy         the shape or the slice as a volume
     .mp4 .gif                 a flight around the scene, --frames of --size pixels
     .npz                      all that the run predicted for the item, such as a solution on its grid
+    .vtk                      a solution in (x, y) or (x, t) on its grid
     .safetensors .msgpack     the network's weights, folded into plain ones
+    .orbax                    the same as a folder that Orbax restores
     .jaxexport                the network as a program that needs JAX alone (jax.export)
 
 RUN is the folder of a finished run. docs/own_data.md
@@ -23,7 +25,7 @@ import numpy as np
 from experiments.arguments import positive
 from experiments.command import exit_code
 from experiments.config.build import ConfigError
-from experiments.exporting import networks, pictures, surfaces
+from experiments.exporting import networks, pictures, solutions, surfaces
 from experiments.files import save_arrays, typed_path
 from experiments.orbit import KINDS, orbit, write_film
 from experiments.tasks.shape import Shape
@@ -52,7 +54,9 @@ def export(options: argparse.Namespace) -> int:
     check_target(options.file)
     run = trained.read(options.run, options.item, options.seed)
     write(run, options.file, options)
-    print(f"wrote {options.file} ({options.file.stat().st_size:,} bytes)")
+    written = [options.file, *options.file.rglob("*")] if options.file.is_dir() else [options.file]
+    size = sum(file.stat().st_size for file in written if file.is_file())
+    print(f"wrote {options.file} ({size:,} bytes)")
     return 0
 
 
@@ -67,6 +71,8 @@ def writer(path: Path) -> Write:
 
 def check_target(path: Path) -> None:
     """Raise ConfigError where `path` is a folder, or lies in what is none."""
+    if path.name.lower().endswith(".orbax") and path.exists():
+        raise ConfigError(f"{path} exists: remove it, or name another folder")
     if path.is_dir():
         raise ConfigError(f"{path} is a folder: name a file")
     if not path.absolute().parent.is_dir():
@@ -112,8 +118,10 @@ WRITERS: dict[str, Write] = {
     **dict.fromkeys(VOLUMES, volume),
     **dict.fromkeys(KINDS, film),
     ".npz": predictions,
+    ".vtk": lambda run, path, _: solutions.write_vtk(run, path),
     ".safetensors": lambda run, path, _: networks.write_safetensors(run, path),
     ".msgpack": lambda run, path, _: networks.write_msgpack(run, path),
+    ".orbax": lambda run, path, _: networks.write_orbax(run, path),
     ".jaxexport": lambda run, path, _: networks.write_program(run, path),
 }
 

@@ -77,6 +77,10 @@ class Task(abc.ABC):
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType({})
     """Descriptions, by key, of what `evaluate` returns and `experiments.metrics` does not know."""
 
+    grid: ClassVar[tuple[str, ...]] = ()
+    """The axes of the grid on which `predict` gives a solution, `prediction` and what has its shape: the names of its
+    last axes, in their order, under each of which `predict` gives the coordinates; none where it is no such grid."""
+
     full_batch: ClassVar[bool] = False
     """Whether `batch` is the same at each step, as line searches need it."""
 

@@ -25,21 +25,22 @@ FOLDER = "nerf_synthetic/lego"
 class Views(NamedTuple):
     """`images` float32 (n, size, size, 3) in [0, 1]; `poses` float32 (n, 4, 4), camera to world; `names`.
 
-    The columns of a pose are the camera's right, up and backward directions and its position.
+    The columns of a pose are the camera's right, up and backward directions and its position. `focals` (n,) are
+    focal lengths in pixels.
     """
 
     images: np.ndarray
     poses: np.ndarray
     names: tuple[str, ...]
+    focals: np.ndarray
 
 
 class Scene(NamedTuple):
-    """The views of one scene, its focal length in pixels, and where they came from."""
+    """The views of one scene, and where they came from."""
 
     train: Views
     validation: Views
     test: Views
-    focal: float
     source: Source
 
 
@@ -91,17 +92,18 @@ def read_folder(path: Path, size: int, *, accept_missing: bool = False) -> Scene
     spread over those that remain; no validation view is then needed. Raises FileNotFoundError that names
     the first absent file, ValueError for a damaged one.
     """
-    parts = {part: _listed(path, part, accept_missing) or Listing(0.0, []) for part in PARTS}
+    parts = {part: _listed(path, part, accept_missing) or Listing([], []) for part in PARTS}
     for part in ("train", "test"):
         if not parts[part].frames:
             raise FileNotFoundError(
                 f"{path} has no views of its {part} part: unpack nerf_synthetic.zip again"
             )
-    focal = parts["train"].focal
+    focal = parts["train"].focals[0]
     for part, listing in parts.items():
-        if listing.frames and not np.isclose(listing.focal, focal, rtol=1e-6):
+        other = listing.focals[0] if listing.focals else focal
+        if not np.isclose(other, focal, rtol=1e-6):
             raise ValueError(
-                f"{path / f'transforms_{part}.json'} cannot be used: its focal length of {listing.focal:.6g} widths "
+                f"{path / f'transforms_{part}.json'} cannot be used: its focal length of {other:.6g} widths "
                 f"is not that of the train part, {focal:.6g}"
             )
     frames = [frame for listing in parts.values() for frame in listing.frames]
@@ -132,9 +134,10 @@ def _assemble(images, poses, names, counts, focal: float, name: str, stand_in: s
     checksum = arrays_checksum({"images": images, "poses": poses, "focal": np.array(focal)})
     edges = np.cumsum([0, *counts.values()])
     views = [
-        Views(np.ascontiguousarray(images[a:b]), poses[a:b], tuple(names[a:b])) for a, b in pairwise(edges)
+        Views(np.ascontiguousarray(images[a:b]), poses[a:b], tuple(names[a:b]), np.full(b - a, float(focal)))
+        for a, b in pairwise(edges)
     ]
-    return Scene(*views, float(focal), Source(name, checksum, stand_in))
+    return Scene(*views, Source(name, checksum, stand_in))
 
 
 def _listed(path: Path, part: str, accept_missing: bool) -> Listing | None:
@@ -144,7 +147,10 @@ def _listed(path: Path, part: str, accept_missing: bool) -> Listing | None:
         if accept_missing and part == "val":
             return None
         raise FileNotFoundError(f"{file} is missing: unpack nerf_synthetic.zip again")
-    focal, frames = read_listing(file)
+    listing = read_listing(file)
+    frames = listing.frames
+    with reading(file):
+        focal = listing.one_focal() if frames else 0.0
     if not accept_missing:
         frames = frames if part == "train" else frames[::EVERY][: PARTS[part]]
         absent = [image for image, _ in frames if not image.exists()]
@@ -158,7 +164,7 @@ def _listed(path: Path, part: str, accept_missing: bool) -> Listing | None:
             frames = [frames[index] for index in chosen]
     with reading(file):
         check_cameras([image.stem for image, _ in frames], [pose for _, pose in frames])
-    return Listing(focal, frames)
+    return Listing([focal] * len(frames), frames)
 
 
 def _read_view(file: Path, size: int) -> np.ndarray:

@@ -14,19 +14,24 @@ from experiments.datasets.local import check_shape, reading
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 LENSES = ("k1", "k2", "k3", "k4", "p1", "p2")  # coefficients of distortion
+FOCALS = ("fl_x", "fl_y", "camera_angle_x")
 CENTRED = 0.01  # of the width: how far from the centre of the image a camera may look
 SQUARE = 0.01  # by how much the focal lengths of the two axes may differ
 RIGID = 1e-3  # how far the axes of a camera may be from orthonormal
 
 
 class Listing(NamedTuple):
-    """Files and poses (4, 4), camera to world, of views from one kind of camera.
+    """Files and poses (4, 4), camera to world, of views, and the focal length of each in widths of its image."""
 
-    `focal` is its focal length in widths of the image.
-    """
-
-    focal: float
+    focals: list[float]
     frames: list[tuple[Path, np.ndarray]]
+
+    def one_focal(self) -> float:
+        """The focal length that all views have. Raises ValueError where they differ."""
+        if max(self.focals) > min(self.focals) * (1 + 1e-6):
+            lowest, highest = min(self.focals), max(self.focals)
+            raise ValueError(f"its focal lengths differ, from {lowest:.6g} to {highest:.6g} widths")
+        return self.focals[0]
 
 
 def read_listing(path: Path) -> Listing:
@@ -34,7 +39,7 @@ def read_listing(path: Path) -> Listing:
 
     Names of images may lack their suffix and have backslashes. The camera is given by `camera_angle_x`, in
     radians, or by `fl_x` with `w`, in pixels, for all views or in each. Raises ValueError, naming the file, where it
-    is damaged, and for cameras that are not finite, rigid, alike, centred and without distortion.
+    is damaged, and for cameras that are not finite, rigid, centred and without distortion.
     """
     with reading(path):
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -42,10 +47,17 @@ def read_listing(path: Path) -> Listing:
         if not isinstance(listed, list):
             raise ValueError("its frames are no list")
         frames = [(image_file(path.parent, frame["file_path"]), _pose(frame)) for frame in listed]
-        focals = [focal_length({**content, **frame}) for frame in listed] or [focal_length(content)]
-        if max(focals) > min(focals) * (1 + 1e-6):
-            raise ValueError(f"its focal lengths differ, from {min(focals):.6g} to {max(focals):.6g} widths")
-    return Listing(focals[0], frames)
+        focals = [focal_length(_camera(content, frame)) for frame in listed]
+        if not listed:
+            focal_length(content)  # without views the common camera must be one still
+    return Listing(focals, frames)
+
+
+def _camera(content: Mapping[str, Any], frame: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a view's camera: its own before those of all views, whichever way it gives its focal length."""
+    own = "fl_x" in frame or "camera_angle_x" in frame
+    common = {name: value for name, value in content.items() if not (own and name in FOCALS)}
+    return common | dict(frame)
 
 
 def image_file(folder: Path, name: Any) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from experiments.config.build import ConfigError
 from experiments.files import write_atomically
 from experiments.training.trained import TrainedRun
 
+INSTALL = "python -m pip install --editable '.[experiments,export]'"
+
 
 def weights(run: TrainedRun) -> dict[str, Any]:
     """`params` and `constants` as nested dicts of NumPy arrays with names as keys."""
@@ -26,7 +29,7 @@ def write_safetensors(run: TrainedRun, path: Path) -> None:
     try:
         from safetensors.numpy import save
     except ImportError as error:
-        raise ConfigError(f"writing {path.name} needs safetensors: {_install()}") from error
+        raise ConfigError(f"writing {path.name} needs safetensors: {INSTALL}") from error
     flat = {name: np.ascontiguousarray(array) for name, array in rwf.flatten(weights(run)).items()}
     content = save(flat, metadata={"format": "rwf", "run": run.folder.name})
     write_atomically(path, lambda file: file.write(content))
@@ -38,6 +41,22 @@ def write_msgpack(run: TrainedRun, path: Path) -> None:
 
     content = msgpack_serialize(weights(run))
     write_atomically(path, lambda file: file.write(content))
+
+
+def write_orbax(run: TrainedRun, path: Path) -> None:
+    """The nested dict as a folder that `orbax.checkpoint.StandardCheckpointer().restore` reads.
+
+    Raises ConfigError without the package.
+    """
+    try:
+        from orbax.checkpoint import StandardCheckpointer
+    except ImportError as error:
+        raise ConfigError(f"writing {path.name} needs orbax-checkpoint: {INSTALL}") from error
+    with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}.") as scratch:
+        whole = Path(scratch) / path.name
+        with StandardCheckpointer() as checkpointer:
+            checkpointer.save(whole, weights(run))
+        whole.rename(path)
 
 
 def write_program(run: TrainedRun, path: Path) -> None:
@@ -58,12 +77,8 @@ def write_program(run: TrainedRun, path: Path) -> None:
         program = export.export(jax.jit(run.network), platforms=["cpu", "cuda", "tpu"])(points)
         content = program.serialize()
     except ImportError as error:
-        raise ConfigError(f"writing {path.name} needs flatbuffers: {_install()}") from error
+        raise ConfigError(f"writing {path.name} needs flatbuffers: {INSTALL}") from error
     write_atomically(path, lambda file: file.write(content))
-
-
-def _install() -> str:
-    return "python -m pip install --editable '.[experiments,export]'"
 
 
 def _named(tree: Any) -> Any:

@@ -29,6 +29,7 @@ class Advection(Task):
     """
 
     metric: ClassVar[str] = "relative_l2"
+    grid: ClassVar[tuple[str, ...]] = ("t", "x")
     strategy: Strategy
     velocity: PositiveFloat = 50.0  # c
     residual_points: PositiveInt = 1024

@@ -30,6 +30,7 @@ class Burgers(Task):
     """
 
     metric: ClassVar[str] = "relative_l2"
+    grid: ClassVar[tuple[str, ...]] = ("t", "x")
     viscosity: Annotated[float, Gt(0)] = solver.VISCOSITY
     functions: Annotated[int, Ge(1)] = 1000
     batch_functions: Annotated[int, Ge(1)] = 64  # N in the paper

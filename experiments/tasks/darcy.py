@@ -36,6 +36,7 @@ class Darcy(Task):
     """
 
     metric: ClassVar[str] = "relative_l2"
+    grid: ClassVar[tuple[str, ...]] = ("x", "y")
     law: Literal["log10", "minus", "natural"] = solver.LAW
     functions: Annotated[int, Ge(1)] = 2000
     test_functions: Annotated[int, Ge(1)] = 100

@@ -29,6 +29,7 @@ class DiffusionReaction(Task):
     """
 
     metric: ClassVar[str] = "relative_l2"
+    grid: ClassVar[tuple[str, ...]] = ("t", "x")
     functions: Annotated[int, Ge(1)] = 5000
     measurements: Annotated[int, Ge(1)] = 100  # P in the paper
     batch_size: Annotated[int, Ge(1)] = 10_000

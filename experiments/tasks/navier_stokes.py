@@ -41,6 +41,7 @@ class NavierStokes(Task):
     """
 
     metric: ClassVar[str] = "relative_l2"
+    grid: ClassVar[tuple[str, ...]] = ("y", "x")
     strategy: Strategy
     reynolds: Annotated[float, Gt(0), Le(cavity.MAX_REYNOLDS)] = 1000.0
     residual_points: PositiveInt = 1024

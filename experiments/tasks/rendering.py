@@ -57,7 +57,7 @@ class InverseRendering(Task):
         return placement(self.folder) if self.folder is not None else {}
 
     def items(self) -> Data:
-        """One item. `shared`: 8-bit images and poses of the `train` and `test` views, `focal`, the rays' `order`."""
+        """One item. `shared`: 8-bit images, poses and `focals` of the `train` and `test` views, the rays' `order`."""
         views = self._scene()[0]
         rays = math.prod(views["train"]["images"].shape[:3])
         if rays >= 2**31 or self.batch_size > rays:
@@ -72,11 +72,11 @@ class InverseRendering(Task):
 
     def batch(self, shared: Any, item: Any, key: jax.Array, step: jax.Array) -> Any:
         """The next rays: `origins`, `directions` and `colours` (batch, 3), `distances` (batch, samples)."""
-        images, poses = shared["train"]["images"], shared["train"]["poses"]
+        images, poses, focals = (shared["train"][name] for name in ("images", "poses", "focals"))
         ray = shared["order"][positions(step, self.batch_size, len(shared["order"]))]
         view, pixel = jnp.divmod(ray, self.size**2)
         row, column = jnp.divmod(pixel, self.size)
-        origins, directions = pixel_rays(poses[view], row, column, self.size, shared["focal"])
+        origins, directions = pixel_rays(poses[view], row, column, self.size, focals[view])
         distances = stratified_distances(key, self.batch_size, self.near, self.far, self.samples)
         colours = images[view, row, column].astype(jnp.float32) / 255
         return {"origins": origins, "directions": directions, "distances": distances, "colours": colours}
@@ -89,22 +89,24 @@ class InverseRendering(Task):
     def evaluate(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
         """PSNR of the test views: mean, standard deviation, and each."""
 
-        def score(view: tuple[jax.Array, jax.Array]) -> jax.Array:
-            image, pose = view
-            seen = self.view(network, pose, self.size, shared["focal"])
+        def score(view: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+            image, pose, focal = view
+            seen = self.view(network, pose, self.size, focal)
             return psnr(seen, image.astype(jnp.float32) / 255)
 
-        values = jax.lax.map(score, (shared["test"]["images"], shared["test"]["poses"]))
+        test = shared["test"]
+        values = jax.lax.map(score, (test["images"], test["poses"], test["focals"]))
         return {"psnr": jnp.mean(values), "psnr_std": jnp.std(values), "psnr_each": values}
 
     def predict(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
         """`truth` and `prediction`: the test views (views, size, size, 3), 8 bits a channel."""
         test = shared["test"]
 
-        def view(pose: jax.Array) -> jax.Array:
-            return to_bytes(self.view(network, pose, self.size, shared["focal"]))
+        def view(camera: tuple[jax.Array, jax.Array]) -> jax.Array:
+            pose, focal = camera
+            return to_bytes(self.view(network, pose, self.size, focal))
 
-        return {"truth": test["images"], "prediction": jax.lax.map(view, test["poses"])}
+        return {"truth": test["images"], "prediction": jax.lax.map(view, (test["poses"], test["focals"]))}
 
     def view(self, network: Network, pose: jax.Array, size: int, focal: jax.Array) -> jax.Array:
         """The view (size, size, 3) from one camera of focal length `focal` pixels, colours in [0, 1]."""
@@ -149,7 +151,8 @@ def _views(size: int, accept_missing: bool, real: bool, folder: str | None) -> t
         scene = own_scene(folder, size)
 
     def stored(views: Views) -> dict[str, np.ndarray]:
-        return {"images": np.round(255 * views.images).astype(np.uint8), "poses": views.poses}
+        pixels = np.round(255 * views.images).astype(np.uint8)
+        return {"images": pixels, "poses": views.poses, "focals": views.focals.astype(np.float32)}
 
     parts = {"train": stored(scene.train), "test": stored(scene.test)}
-    return {**parts, "focal": np.float32(scene.focal)}, scene.source
+    return parts, scene.source

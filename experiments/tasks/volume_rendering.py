@@ -18,7 +18,7 @@ def pixel_rays(
 ) -> tuple[jax.Array, jax.Array]:
     """Origins and directions (..., 3) of the rays of pixels in square views of `size` pixels.
 
-    `poses` (..., 4, 4) from camera to world, `focal` in pixels. Pixel (row, column) looks along
+    `poses` (..., 4, 4) from camera to world, `focal` (...) in pixels. Pixel (row, column) looks along
     ((column - size/2)/focal, -(row - size/2)/focal, -1) in the camera's right, up and backward directions.
     """
     across = (columns - size / 2) / focal

@@ -137,6 +137,9 @@ def test_what_is_wrong_with_a_file_is_one_line_that_names_it_and_nothing_is_writ
         (["x.wav", "trainer.stesp=3"], "did you mean `trainer.steps`?"),
         (["x.wav", "seed=1,2"], "several values"),
         (["x.wav", "a.npy"], "name one kind"),
+        (["x.wav", "--fit", "half"], "--fit half: must be all"),
+        (["x.wav", "--fit", "all"], "--fit all is for images"),
+        (["x.png", "--fit", "all", "task.fit_all=true"], "say the same: leave one out"),
         (["x.wav", "--output", "x.wav"], "is a file, no folder"),
         (["x.wav", "sub/x.wav"], "two files are called x.wav"),
     ],
@@ -147,9 +150,20 @@ def test_what_is_wrong_with_a_command_is_one_line(words, says, tmp_path, monkeyp
     for place in ("x.wav", "sub/x.wav"):
         wavfile.write(tmp_path / place, 100, np.arange(50, dtype=np.int16))
     array(tmp_path / "a.npy", CUBE)
+    picture(tmp_path / "x.png", np.arange(256, dtype=np.uint8).reshape(16, 16))
     assert compare.main([*words, *FIXED]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and says in lines[0], lines
+
+
+def test_fit_all_fits_every_pixel_of_an_image(tmp_path):
+    from experiments.config.compose import configure
+
+    path = picture(tmp_path / "x.png", np.arange(256, dtype=np.uint8).reshape(16, 16))
+    for more, fitted in (([], 64), (["--fit", "all"], 256), (["--fit=all"], 256)):
+        asked, _ = compare.understand([str(path), *more, *FIXED])
+        data = configure(asked.run(str(path), "rwf")).task.items()
+        assert data.items["colours"].shape == (1, fitted, 3)
 
 
 def test_the_kind_follows_from_name_and_content(tmp_path):
@@ -225,6 +239,26 @@ def test_a_comparison_from_the_command_to_its_files_and_again(tmp_path, capfd):
     again = capfd.readouterr().out
     assert "10 are done" in again and "expected time" not in again
     assert again.split("\n\n")[-2:] == printed.split("\n\n")[-2:]
+
+
+def test_the_picture_is_in_the_runs_project_of_wandb(tmp_path, logged):
+    from experiments.comparison.tracked import track_picture
+    from experiments.config.compose import configure
+
+    path = picture(tmp_path / "comparison.png", np.arange(400, dtype=np.uint8).reshape(20, 20))
+    words = ["experiment=signal", "task.files=[a.wav]", "parameterization=rwf", "profile=smoke"]
+    for _ in range(2):  # the second takes the place of the first
+        track_picture(configure([*words, "tracking.project=mine"]), path, "a.wav-0123")
+    (log,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    found = logged(log)
+    assert found.run.project == "mine" and found.run.run_group == "signal"
+    assert found.run.display_name == "compare/a.wav-0123" and found.exit_code == 0
+    assert list(found.run.tags) == ["compare"]
+    (kept,) = log.parent.glob("files/media/images/predictions/comparison_*.png")
+    with Image.open(kept) as image:
+        assert np.array_equal(np.asarray(image.convert("L")), np.arange(400, dtype=np.uint8).reshape(20, 20))
+    track_picture(configure([*words, "tracking=none"]), path, "b")
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
 
 
 def test_rates_are_chosen_by_a_seed_that_is_not_judged(tmp_path, capfd):

@@ -15,9 +15,10 @@ from PIL import Image
 import rwf
 from experiments import export
 from experiments.config.compose import configure
-from experiments.exporting import surfaces
+from experiments.exporting import networks, surfaces
+from experiments.exporting.solutions import write_vtk
 from experiments.exporting.surfaces import mesh_of, write_volume
-from experiments.files import load_arrays
+from experiments.files import load_arrays, save_arrays
 from experiments.running.run import data_source, folder_of, run
 from experiments.training import trained
 from experiments.training.trained import TrainedRun
@@ -130,6 +131,57 @@ def test_weights_are_the_folded_network(photo, tmp_path):
         np.testing.assert_array_equal(array, flat[name])
 
 
+def test_orbax_restores_the_folded_network(photo, tmp_path, capsys):
+    orbax = pytest.importorskip("orbax.checkpoint")
+    folder, _, _ = photo
+    path = tmp_path / "w.orbax"
+    assert export.main([str(folder), str(path)]) == 0
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    assert f"wrote {path} ({size:,} bytes)" in capsys.readouterr().out
+    assert [file.name for file in tmp_path.iterdir()] == ["w.orbax"]
+    with orbax.StandardCheckpointer() as checkpointer:
+        found = checkpointer.restore(path)
+    run = trained.read(folder)
+    expected = rwf.flatten(networks.weights(run))
+    assert rwf.flatten(found).keys() == expected.keys()
+    for name, array in rwf.flatten(found).items():
+        np.testing.assert_array_equal(array, expected[name])
+    assert export.main([str(folder), str(path)]) == 2
+    assert "exists: remove it, or name another folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("experiment", "axes", "functions"),
+    [("advection", ("t", "x"), 0), ("navier_stokes", ("y", "x"), 0), ("darcy", ("x", "y"), 2)],
+)
+def test_a_solution_lies_at_the_nodes_of_its_grid(experiment, axes, functions, tmp_path):
+    """What `predict` gives at a node is what the file gives there, whatever the order of the axes."""
+    meshio = pytest.importorskip("meshio")
+    task = configure([f"experiment={experiment}", "parameterization=plain", *FIXED]).task
+    assert task.grid == axes
+    sizes = {axes[0]: 3, axes[1]: 4}
+    coordinates = {name: np.linspace(0, 2, n, dtype=np.float32) for name, n in sizes.items()}
+    x, other = coordinates["x"], coordinates[next(name for name in axes if name != "x")]
+    values = x[:, None] + 10 * other[None]  # (x, other)
+    field = (values if axes[0] == "x" else values.T).astype(np.float32)
+    stack = np.stack([field * (n + 1) for n in range(functions)]) if functions else field
+    kept = {**coordinates, "prediction": stack, "truth": -stack, "inputs": np.zeros((functions, 7))}
+    save_arrays(tmp_path / "predictions.npz", {name: array[None] for name, array in kept.items()})
+    run = TrainedRun(tmp_path, task, None, {}, {}, 2, {})
+    write_vtk(run, tmp_path / "a.vtk")
+    mesh = meshio.read(tmp_path / "a.vtk")
+    names = [f"{name}_{n}" for name in ("prediction", "truth") for n in range(functions)]
+    assert set(mesh.point_data) == set(names or ("prediction", "truth"))
+    for n in range(max(1, functions)):
+        found = mesh.point_data[f"prediction_{n}" if functions else "prediction"]
+        np.testing.assert_allclose(found, (n + 1) * (mesh.points @ [1, 10, 0]), rtol=1e-6)
+    corners = mesh.points[mesh.cells_dict["quad"]]
+    across, along = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
+    areas = np.linalg.norm(np.cross(across, along), axis=1)
+    np.testing.assert_allclose(areas.sum(), 4, rtol=1e-6)  # the cells fill the square
+    np.testing.assert_allclose(corners[:, 0] + across + along, corners[:, 2], atol=1e-6)
+
+
 ALONE = """
 import sys, numpy as np
 from pathlib import Path
@@ -171,6 +223,7 @@ def test_what_goes_wrong_is_one_line_and_leaves_nothing(photo, tmp_path, capsys)
     cases = {
         (str(folder), str(tmp_path / "a.xyz")): "no suffix that says what to write: choose .png",
         (str(folder), str(tmp_path / "a.stl")): "trained no shape",
+        (str(folder), str(tmp_path / "a.vtk")): "trained no solution on a grid",
         (str(folder), str(tmp_path / "a.nii.gz")): "trained neither a shape nor a slice",
         (str(folder), str(tmp_path / "a.gif")): "is no run of inverse rendering",
         (str(folder), str(tmp_path / "none" / "a.png")): "does not exist: make it first",

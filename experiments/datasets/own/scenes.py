@@ -31,13 +31,16 @@ DISTANCE = 4.0  # of the cameras from the origin, on average
 SEEN = 0.5  # cosine: what part of the cameras' directions must point towards the common centre
 
 
+Frame = tuple[Path, np.ndarray, float]  # file, pose and focal length of a view
+
+
 class Shots(NamedTuple):
-    """The files and poses (n, 4, 4) of views, how many of them are for training, and the focal length in widths."""
+    """Files, poses (n, 4, 4) and focal lengths (n,), in widths, of views; how many of them are for training."""
 
     files: tuple[Path, ...]
     poses: np.ndarray
     train: int
-    focal: float
+    focals: np.ndarray
     centre: np.ndarray
     scale: float
 
@@ -60,13 +63,13 @@ def own_scene(folder: str, size: int) -> Scene:
                 f"{shots.files[0].name} {shapes[0][0]} x {shapes[0][1]}: all views of a scene have one size"
             )
     width, height = shapes[0]
-    focal = shots.focal * width / min(width, height) * size
+    focals = shots.focals * width / min(width, height) * size
     pixels, poses = np.stack(images), poses.astype(np.float32)
-    checksum = arrays_checksum({"images": pixels, "poses": poses, "focal": np.array(focal)})
+    checksum = arrays_checksum({"images": pixels, "poses": poses, "focals": focals})
     names = tuple(file.stem for file in shots.files)
     parts = [slice(0, shots.train), slice(0, 0), slice(shots.train, None)]
-    views = [Views(pixels[part], poses[part], names[part]) for part in parts]
-    return Scene(*views, float(focal), Source(typed_path(folder).absolute().name, checksum))
+    views = [Views(pixels[part], poses[part], names[part], focals[part]) for part in parts]
+    return Scene(*views, Source(typed_path(folder).absolute().name, checksum))
 
 
 def placement(folder: str) -> dict[str, Any]:
@@ -87,29 +90,32 @@ def _shots(folder: str) -> Shots:
         raise FileNotFoundError(
             f"{place} has no {LISTING}: write one with nerfstudio, instant-ngp or Blender"
         )
-    focal, frames = read_listing(listing)
+    frames = _frames(listing)
     train, test = _parts(listing, frames)
     if listing.name == TRAIN and (place / TEST).exists():
-        other, tests = read_listing(place / TEST)
-        if not np.isclose(other, focal, rtol=1e-6):
-            raise ValueError(f"{place / TEST} cannot be used: its focal length is not that of {TRAIN}")
-        train, test = frames, _spread(tests)
+        train, test = frames, _spread(_frames(place / TEST))
     with reading(listing):
         if len(train) < FEWEST or not test:
             raise ValueError(
                 f"it lists {len(train)} views to train on: at least {FEWEST}, and one to test, are needed"
             )
-        for file, _ in (*train, *test):
+        views = [*train, *test]
+        for file, _, _ in views:
             if not file.is_file():
                 raise ValueError(f"its view {file.name} is missing: put it where the listing says")
-        poses = np.stack([pose for _, pose in (*train, *test)])
-        check_cameras([file.stem for file, _ in (*train, *test)], list(poses))
+        poses = np.stack([pose for _, pose, _ in views])
+        check_cameras([file.stem for file, _, _ in views], list(poses))
         centre, scale = _common_view(poses)
-    files = tuple(file for file, _ in (*train, *test))
-    return Shots(files, poses, len(train), focal, centre, scale)
+    files, focals = tuple(file for file, _, _ in views), np.array([focal for _, _, focal in views])
+    return Shots(files, poses, len(train), focals, centre, scale)
 
 
-def _parts(listing: Path, frames: Sequence) -> tuple[list, list]:
+def _frames(path: Path) -> list[Frame]:
+    listing = read_listing(path)
+    return [(*frame, focal) for frame, focal in zip(listing.frames, listing.focals, strict=True)]
+
+
+def _parts(listing: Path, frames: Sequence[Frame]) -> tuple[list[Frame], list[Frame]]:
     """Training and test views: as `train_filenames` and `test_filenames` say, or each 8th for testing."""
     content = json.loads(listing.read_text(encoding="utf-8-sig"))
     if content.get("test_filenames"):
@@ -119,7 +125,7 @@ def _parts(listing: Path, frames: Sequence) -> tuple[list, list]:
     return [f for n, f in enumerate(frames) if n % HELD_OUT], _spread(frames[::HELD_OUT])
 
 
-def _spread(frames: Sequence) -> list:
+def _spread(frames: Sequence[Frame]) -> list[Frame]:
     """At most `MOST_TESTS` of `frames`, evenly spread."""
     if len(frames) <= MOST_TESTS:
         return list(frames)

@@ -31,9 +31,11 @@ def test_archive(folder, arrays):
     assert [len(part.images) for part in views[:3]] == [100, 7, 13]
     np.testing.assert_array_equal(np.round(255 * views.test.images), arrays["images"][107:, ..., :3])
     np.testing.assert_array_equal(views.validation.poses, arrays["poses"][100:107])
-    assert views.focal == 11.0 and views.source.stand_in is None and views.test.names[12] == "test-12"
+    assert (
+        views.train.focals[0] == 11.0 and views.source.stand_in is None and views.test.names[12] == "test-12"
+    )
     half = lego(4)
-    assert half.focal == 5.5
+    assert half.train.focals[0] == 5.5
     np.testing.assert_allclose(
         half.train.images[3, 1, 2], views.train.images[3, 2:4, 4:6].mean((0, 1)), rtol=1e-5
     )
@@ -108,10 +110,10 @@ def test_folder(lego_folder):
     assert views.train.names[:2] == ("train/r_0", "train/r_1")
     np.testing.assert_allclose(views.test.images[:, 0, 0, 0] * 255, np.arange(0, 200, 16), rtol=1e-6)
     np.testing.assert_array_equal(views.test.poses[:, 0, 3], np.arange(0, 200, 16))
-    np.testing.assert_allclose(views.focal, 2 / np.tan(0.35))
+    np.testing.assert_allclose(views.train.focals[0], 2 / np.tan(0.35))
     half = lego(2)
     np.testing.assert_allclose(half.train.images[0, 0, :, 1] * 255, [0.5, 2.5], rtol=1e-6)
-    np.testing.assert_allclose(half.focal, views.focal / 2)
+    np.testing.assert_allclose(half.train.focals[0], views.train.focals[0] / 2)
     with pytest.raises(ValueError, match="choose a divisor of 4"):
         lego(3)
 
@@ -230,7 +232,7 @@ def test_a_scene_reads_the_same_however_a_tool_writes_its_listing(lego_folder, c
     np.testing.assert_array_equal(views.test.images, expected.test.images)
     np.testing.assert_array_equal(views.train.poses, expected.train.poses)
     assert views.test.names == expected.test.names
-    np.testing.assert_allclose(views.focal, expected.focal, rtol=1e-12)
+    np.testing.assert_allclose(views.train.focals[0], expected.train.focals[0], rtol=1e-12)
     record_property("seen", "read as the same scene")
 
 
@@ -299,7 +301,7 @@ def test_parts_from_different_cameras_are_refused(lego_folder):
 
 def test_generated_scene_is_the_stand_in(folder, monkeypatch):
     views = lego(8)
-    assert views.source.stand_in == "Lego" and views.focal == scene.focal_length(8)
+    assert views.source.stand_in == "Lego" and views.train.focals[0] == scene.focal_length(8)
     assert [part.images.shape for part in views[:3]] == [(count, 8, 8, 3) for count in PARTS.values()]
     assert views.train.images.max() <= 1 and 0.05 < views.test.images.mean() < 0.5
     monkeypatch.setattr(scene, "render", None)  # a second call reads the cache

@@ -15,6 +15,7 @@ from experiments.config.build import ConfigError
 from experiments.config.compose import configure
 from experiments.datasets import scene
 from experiments.datasets.meshes import own_surface
+from experiments.datasets.own import scenes
 from experiments.datasets.own.images import own_images, read_image
 from experiments.datasets.own.scenes import DISTANCE, own_scene
 from experiments.datasets.own.signals import own_signal, read_signal
@@ -150,17 +151,37 @@ def test_a_scene_is_brought_to_the_distances_of_the_papers(tmp_path):
     found = own_scene(str(tmp_path / "toys"), 16)
     assert found.source.name == "toys" and len(found.test.images) == 2 and len(found.train.images) == 10
     np.testing.assert_allclose(found.test.images, images[::8] / 255, atol=1e-6)
-    np.testing.assert_allclose(found.focal, scene.focal_length(16), rtol=1e-6)
+    np.testing.assert_allclose(found.train.focals[0], scene.focal_length(16), rtol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(found.test.poses[:, :3, 3], axis=1), DISTANCE, rtol=1e-4)
     np.testing.assert_allclose(found.test.poses[:, :3, :3], poses[::8, :3, :3], atol=1e-6)
     named = json.loads((tmp_path / "toys" / "transforms.json").read_text()) | {
         "test_filenames": ["images/5.png"]
     }
     (tmp_path / "toys" / "transforms.json").write_text(json.dumps(named))
-    from experiments.datasets.own import scenes
-
     scenes._shots.cache_clear()
     assert own_scene(str(tmp_path / "toys"), 16).test.names == ("5",)
+
+
+def test_views_of_a_scene_have_their_own_focal_lengths(tmp_path):
+    """Frames that state one, `fl_x` or an angle, keep it; what is said for all views holds for the others."""
+    folder = tmp_path / "zoom"
+    listing(folder)
+    path = folder / "transforms.json"
+    content = json.loads(path.read_text())
+    common = content["fl_x"]
+    content["fl_y"] = common
+    content["frames"][8]["fl_x"] = 30.0  # the second test view
+    content["frames"][1]["camera_angle_x"] = 2 * np.arctan(12 / 40.0)  # 40 pixels of a view 24 wide
+    path.write_text(json.dumps(content))
+    found = own_scene(str(folder), 16)
+    np.testing.assert_allclose(found.test.focals, [common, 30])
+    np.testing.assert_allclose(found.train.focals, [40] + [common] * 9)
+    half = own_scene(str(folder), 8)
+    np.testing.assert_allclose(half.test.focals, found.test.focals / 2)
+    content["frames"][8]["fl_x"] = 31.0
+    path.write_text(json.dumps(content))
+    scenes._shots.cache_clear()
+    assert own_scene(str(folder), 16).source.checksum != found.source.checksum
 
 
 def test_a_mesh_keeps_the_way_back_and_several_bodies_are_counted(tmp_path, capsys):

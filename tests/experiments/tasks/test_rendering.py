@@ -57,10 +57,34 @@ def test_rays_have_the_colours_of_their_pixels(task):
         expected = shared["train"]["images"][view, row, column] / 255
         np.testing.assert_allclose(found["colours"][n], expected, rtol=1e-6)
         pose = shared["train"]["poses"][view]
-        across = [(column - SIZE / 2) / shared["focal"], -(row - SIZE / 2) / shared["focal"], -1]
+        focal = shared["train"]["focals"][view]
+        across = [(column - SIZE / 2) / focal, -(row - SIZE / 2) / focal, -1]
         np.testing.assert_allclose(found["directions"][n], pose[:3, :3] @ across, rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(found["origins"][n], pose[:3, 3])
     assert not np.array_equal(found["distances"], batch(task, shared, 4)["distances"])
+
+
+@pytest.mark.parametrize("where", ["train", "test"])
+def test_each_view_has_its_own_focal_length(task, where):
+    """Twice the focal length of one view halves how far its rays point aside, and changes no other view."""
+    shared = task.items().shared
+    focals = shared[where]["focals"].copy()
+    focals[1] *= 2
+    changed = shared | {where: shared[where] | {"focals": focals}}
+    if where == "test":
+        before, after = (
+            task.predict(bright_ball, s, {})["prediction"].astype(int) for s in (shared, changed)
+        )
+        assert [n for n in range(len(before)) if not np.array_equal(before[n], after[n])] == [1]
+        assert (after[1] > 0).sum() > 1.5 * (before[1] > 0).sum()  # the ball looks larger
+        return
+    steps = range(100 * SIZE**2 // 40)
+    view = shared["order"].reshape(-1, 40) // SIZE**2
+    for n in [n for n in steps if (view[n] == 1).any()][:3]:
+        found, same = batch(task, changed, n)["directions"], batch(task, shared, n)["directions"]
+        forward = -shared["train"]["poses"][view[n], :3, 2]
+        factor = np.where(view[n] == 1, 0.5, 1.0)[:, None]
+        np.testing.assert_allclose(found - forward, factor * (same - forward), rtol=1e-4, atol=1e-6)
 
 
 def bright_ball(points):
@@ -75,8 +99,8 @@ def test_views_of_a_ball_are_scored_by_the_mean_over_views(task):
     pixels = jnp.arange(SIZE)
     rows, columns = jnp.meshgrid(pixels, pixels, indexing="ij")
     truth = []
-    for pose in shared["test"]["poses"]:
-        origins, directions = pixel_rays(pose, rows, columns, SIZE, shared["focal"])
+    for pose, focal in zip(shared["test"]["poses"], shared["test"]["focals"], strict=True):
+        origins, directions = pixel_rays(pose, rows, columns, SIZE, focal)
         along = origins + directions * np.linspace(2, 6, 8)[:, None, None, None]
         hit = (jnp.linalg.norm(along, axis=-1) < 0.7).any(axis=0)
         truth.append(np.where(hit[..., None], [0.25, 0.5, 0.75], 0.0))
