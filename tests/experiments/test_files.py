@@ -16,7 +16,7 @@ from experiments.command import add_folders, folder_of_runs
 from experiments.config.compose import configure
 from experiments.datasets.local import data_folders
 from experiments.datasets.meshes import surface
-from experiments.files import cache, cache_folder, cached_arrays, locked, save_arrays, system_error
+from experiments.files import cache, cache_folder, cached_arrays, locked, save_arrays, system_error, warn
 from experiments.running.run import run, use_compilation_cache
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +90,7 @@ def unwritable(request, tmp_path, monkeypatch):
         path.write_text("text")
         path = path / "below" if request.param == "below a file" else path
     monkeypatch.setenv("RWF_CACHE", str(path))
+    warn.cache_clear()  # an earlier test may have had the same folder
     return path
 
 
