@@ -1,5 +1,5 @@
 # Every target sets up what it needs. `make help` lists them.
-# PROFILE=quick|paper|smoke (chosen by the hardware when not given), SEEDS=n, TRACKING=wandb|none, CONTROL=0, ADD=column, LAUNCHER=cores|ray|..., PYTHON=python3.12
+# PROFILE=quick|short|paper|smoke (chosen by the hardware when not given), SEEDS=n, TRACKING=wandb|none, CONTROL=0, ADD=column, LAUNCHER=cores|ray|..., PYTHON=python3.12
 
 VENV ?= .venv
 PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell $(v) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo yes),$(v))))

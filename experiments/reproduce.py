@@ -138,11 +138,16 @@ def finish(targets: Sequence, planned: Sequence, ended: Any, options: Any, publi
 
     profile = options.profile or hardware_profile()
     records = Records(load_runs(run.folder for run in planned), published).of(profile)
+    written = [path for target in targets for path in target.render(records, options.output / profile)]
+    for path in written:
+        print(f"wrote {path}")
     for target in targets:
-        for path in target.render(records, options.output / profile):
-            print(f"wrote {path}")
         if target.text is not None:
             print(target.text(records))
+    if written:
+        print(
+            f"tables and figures are in {options.output / profile}; `make report` shows them as pages, with curves"
+        )
     for label, reason in ended.failed.items():
         print(f"failed: {label}: {reason}", file=sys.stderr)
     if ended.failed:

@@ -5,7 +5,7 @@
     python -m scripts.make_table table_1 --matrix output/verdicts.png
 
 Ours are your own runs with what is published beside them or, where you have none, what is published. Without a
-profile each line has the one that has most of it, the paper's before quick; a study has quick.
+profile each line has the one that has most of it, the paper's before quick before short; a study has short.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError(f"not a table: {', '.join(wrong)}")
         if options.matrix and (len(names) != 1 or names[0] in specs.SETTINGS or names[0].startswith("study")):
             raise ValueError("--matrix draws one table of results, such as table_1")
-        targets = [load_target(name, options.profile or "quick") for name in names]
+        targets = [load_target(name, options.profile or "short") for name in names]
         records = load_records(options.runs, options.output, options.results)
     except ValueError as error:
         print(f"make_table: {error}", file=sys.stderr)

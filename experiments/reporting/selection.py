@@ -12,7 +12,7 @@ from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.statistics import Values
 from experiments.reporting.tables.specs import Line
 
-PROFILES = ("paper", "quick", "smoke")  # the first is preferred
+PROFILES = ("paper", "quick", "short", "smoke")  # the first is preferred
 RATE = "iterations_per_second"
 
 
@@ -43,7 +43,7 @@ def best_source(
 
     Rows are grouped by what must not be mixed: profile, its reduction, data, precision, protocol (and
     the device, for timings). Preferred is a group of the experiment's current protocol, then one that has all of
-    `cells`, then the profile (paper before quick before smoke), then real data before a stand-in, then
+    `cells`, then the profile (as PROFILES has them), then real data before a stand-in, then
     the group with more of the cells, then float32, then the newest. All seeds of that group are used, of each the
     newest row. `metric`: only rows that have it; without it, any.
     """

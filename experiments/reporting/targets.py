@@ -33,7 +33,7 @@ class Target:
     column: Callable[[str], Sequence[Cell]] = lambda _: ()
 
 
-def load_target(name: str, profile: str = "quick") -> Target:
+def load_target(name: str, profile: str = "short") -> Target:
     """The table, figure or study called `name`. Raises ValueError naming the known ones.
 
     `profile` is of concern to studies alone, which may make an experiment smaller than the profile does.

@@ -131,9 +131,12 @@ def _outcome(message: Message) -> str:
         return f"FAILED ({message['error']})"
     if message["event"] == "stopped":
         return f"not finished ({message['error']})"
-    found = []
-    for row in message["rows"]:
-        known = [value for value in row["metrics"][row["metric"]] if value is not None]
-        mean = f"{sum(known) / len(known):.4g}" if known else "no value"
-        found.append(f"{row['metric']} {mean}, {row['status']}, {row['seconds']:.0f} s")
-    return "; ".join(found)
+    rows = [Row.from_json(row) for row in message["rows"]]
+    metric = rows[0].metric
+    values = [value for row in rows for value in row.metrics[metric] if value is not None]
+    mean = f"{sum(values) / len(values):.4g}" if values else "no value"
+    lost = sum(row.status != "finished" for row in rows)
+    status = (
+        "finished" if not lost else "diverged" if lost == len(rows) else f"{lost} of {len(rows)} diverged"
+    )
+    return f"{metric} {mean}, {status}, {rows[0].seconds:.0f} s"

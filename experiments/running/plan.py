@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from statistics import median
 import jax
 from tqdm import tqdm
 
-from experiments.config.compose import ConfigError, Configuration, check_network, configure
+from experiments.config.compose import ConfigError, Configuration, check_network, compose_config, configure
 from experiments.records import Cell, Row
 from experiments.running import run as runs
 from experiments.running import stacks
 from experiments.task import Source
 
 Words = tuple[str, ...]
+START = 4.0  # seconds of a run before its first step, about: its data, tracing, compiling
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Planned:
     words: Words
     folder: Path
     steps: int  # of one member
+    seeds: int
+    reduced: str | None
     rows: tuple[Row, ...] | None
     source: Source
     stack: str | None = None  # runs of the same are trained as one program; None: alone
@@ -45,15 +49,26 @@ class Blocked:
 
 
 def requests(cells: Iterable[Cell], profile: str, options: Sequence[str] = ()) -> list[Words]:
-    """The words of one run for each of `cells`; `options` are further words for all, such as `seeds=3`."""
-    return [(*cell.overrides, f"profile={profile}", *options) for cell in dict.fromkeys(cells)]
+    """The words of one run for each of `cells`; `options` are further words for all, such as `seeds=3`.
+
+    Without that, a run has as many seeds as the profile names for its experiment.
+    """
+    wanted = [(*cell.overrides, f"profile={profile}", *options) for cell in dict.fromkeys(cells)]
+    if any(word.startswith("seeds=") for word in options):
+        return wanted
+    return [(*words, f"seeds={_usual_seeds(words[0], profile)}") for words in wanted]
+
+
+@functools.lru_cache
+def _usual_seeds(experiment: str, profile: str) -> int:
+    return compose_config([experiment, f"profile={profile}"])[0]["profile"].get("seeds", 1)
 
 
 def plan(wanted: Iterable[Words]) -> tuple[list[Planned], list[Blocked]]:
     """The runs that `wanted` describe, each once, and those whose data is missing or damaged.
 
-    On CPU each seed is a run of its own, so that cores share them; elsewhere the seeds of a cell train as one
-    program. Raises ConfigError where a configuration is wrong.
+    On CPU a run has at most as many seeds as the profile names, so that cores share the long runs and short ones
+    compile once; elsewhere the seeds of a cell train as one program. Raises ConfigError where a configuration is wrong.
     """
     planned: dict[Path, Planned] = {}
     blocked: list[Blocked] = []
@@ -72,41 +87,55 @@ def plan(wanted: Iterable[Words]) -> tuple[list[Planned], list[Blocked]]:
 
 
 def _shares(config: Configuration) -> list[Words]:
-    if jax.default_backend() != "cpu" or config.root.seeds == 1:
+    """What cuts the seeds of `config` into runs: words for each."""
+    most = config.root.profile.get("seeds", 1)
+    if jax.default_backend() != "cpu" or config.root.seeds <= most:
         return [()]
-    return [(f"seed={config.root.seed + n}", "seeds=1") for n in range(config.root.seeds)]
+    first, end = config.root.seed, config.root.seed + config.root.seeds
+    return [(f"seed={seed}", f"seeds={min(most, end - seed)}") for seed in range(first, end, most)]
 
 
 def _planned(words: Words, config: Configuration) -> Planned:
     rows, source = runs.finished_rows(config), runs.data_source(config)
     names = (config.experiment, config.parameterization_name, config.embedding_name, config.model_name)
     return Planned(
-        label=" ".join((*names, *config.variant, f"seed {config.root.seed}")),
+        label=" ".join((*names, *config.variant, seeds_in_words(config.root.seed, config.root.seeds))),
         experiment=config.experiment,
         profile=config.profile,
         words=words,
         folder=runs.folder_of(config, source),
         steps=config.trainer.steps,
+        seeds=config.root.seeds,
+        reduced=config.root.reduced,
         rows=None if rows is None else tuple(rows),
         source=source,
         stack=stacks.key(config),
     )
 
 
-def expected_seconds(todo: Sequence[Planned], known: Iterable[Row]) -> list[float | None]:
-    """Seconds of each run of `todo`: its steps times the median of earlier rows' seconds per step.
+def seeds_in_words(first: int, count: int) -> str:
+    """The seeds of a run as a person says them.
 
-    Rows are of its experiment at its profile and this device; None where there is none. Diverged runs, which
-    end early, do not count.
+    >>> seeds_in_words(3, 1), seeds_in_words(0, 5)
+    ('seed 3', 'seeds 0 to 4')
+    """
+    return f"seed {first}" if count == 1 else f"seeds {first} to {first + count - 1}"
+
+
+def expected_seconds(todo: Sequence[Planned], known: Iterable[Row]) -> list[float | None]:
+    """Seconds of each run of `todo`: its start, and for each step and seed the median of earlier rows.
+
+    Rows are of its experiment at its profile, equally reduced, and this device; None where there is none. Diverged
+    runs, which end early, do not count.
     """
     device = jax.default_backend()
-    step: dict[tuple[str, str], list[float]] = defaultdict(list)
+    step: dict[tuple, list[float]] = defaultdict(list)
     for row in known:
-        if row.steps and (row.device, row.status) == (device, "finished"):
-            step[row.experiment, row.profile].append(row.seconds / row.steps)
+        if row.iterations_per_second and (row.device, row.status) == (device, "finished"):
+            step[row.experiment, row.profile, row.reduced].append(len(row.items) / row.iterations_per_second)
     times = {name: median(values) for name, values in step.items()}
-    each = [(run, (run.experiment, run.profile)) for run in todo]
-    return [times[name] * run.steps if name in times else None for run, name in each]
+    each = [(run, (run.experiment, run.profile, run.reduced)) for run in todo]
+    return [START + times[name] * run.steps * run.seeds if name in times else None for run, name in each]
 
 
 def parts(todo: Sequence[Planned]) -> list[list[Planned]]:

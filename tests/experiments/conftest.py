@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +41,10 @@ def records(path: Path):
 
 
 def read_offline(path: Path) -> Logged:
-    """What the `.wandb` file `path` says of its run."""
+    """What the `.wandb` file `path` says of its run; W&B's own process may write it a moment after the run's end."""
+    until = time.monotonic() + 20
+    while path.stat().st_size <= HEADER and time.monotonic() < until:
+        time.sleep(0.05)
     run, history, summary, exit_code = None, {}, {}, None
     for record in records(path):
         kind = record.WhichOneof("record_type")

@@ -14,6 +14,7 @@ from experiments.records import Cell, read_results, read_runs
 from experiments.reproduce import main
 from experiments.running.cores import Cores
 from experiments.running.plan import (
+    START,
     describe,
     duration,
     estimated_seconds,
@@ -93,9 +94,9 @@ def test_the_estimate_is_learnt_from_earlier_rows(table, tmp_path):
     assert expected_seconds(todo, []) == [None, None] and estimated_seconds(todo, [None, 1.0], 2) == 1.0
     row = read_runs(table[0] / "runs")[0]
     times = expected_seconds(todo, [row])
-    assert estimated_seconds(todo, times, 1) == pytest.approx(2 * row.seconds)
+    assert estimated_seconds(todo, times, 1) == pytest.approx(2 * (START + row.seconds), rel=1e-3)
     longer, _ = plan(cells("aa"), "smoke", [*options(tmp_path), f"trainer.steps={3 * row.steps}"])
-    assert expected_seconds(longer, [row]) == [pytest.approx(3 * row.seconds)]
+    assert expected_seconds(longer, [row]) == [pytest.approx(START + 3 * row.seconds, rel=1e-3)]
     assert estimated_seconds(todo, [3.0, 1.0], 2) == 3.0
     assert ordered(todo, [1.0, 2.0]) == todo[::-1] and ordered(todo, [1.0, None]) == todo[::-1]
     assert ordered(todo, [1.0, 2.0], shortest=True) == todo
@@ -148,6 +149,21 @@ def test_a_plan_names_each_run_once(tmp_path):
     assert len(runs) == 4 and not blocked
     runs, _ = plan(cells(*NAMES), "smoke", [*options(tmp_path), "seeds=3"])
     assert len(runs) == 12 and {run.words[-2] for run in runs} == {"seed=0", "seed=1", "seed=2"}
+
+
+def test_short_runs_hold_the_seeds_of_a_cell_and_long_ones_have_one(tmp_path):
+    cell = Cell("advection", "plain", "periodic", "mlp")
+    folders = [f"runs={tmp_path}", "tracking=none"]
+
+    def seeds(profile, *options):
+        runs, _ = plan([cell], profile, [*folders, *options])
+        return [run.label.partition("mlp ")[2] for run in runs]
+
+    assert seeds("quick") == ["seeds 0 to 4"]
+    assert seeds("quick", "seeds=7") == ["seeds 0 to 4", "seeds 5 to 6"]
+    assert seeds("quick", "seeds=2", "seed=3") == ["seeds 3 to 4"]
+    assert seeds("paper") == ["seed 0"]
+    assert seeds("paper", "seeds=2") == ["seed 0", "seed 1"]
 
 
 def test_cells_without_their_data_do_not_stop_the_others(tmp_path, monkeypatch, capsys):

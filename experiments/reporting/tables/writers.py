@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,30 @@ def markdown(table: Table) -> str:
 
 
 def terminal(table: Table) -> str:
-    """Aligned plain text."""
-    return renderers.terminal(grid(table), KEY)
+    """Aligned plain text; a table with verdicts ends with them: a line for each row, then their counts."""
+    if not table.verdict:
+        return renderers.terminal(grid(table), KEY)
+    return f"{renderers.terminal(replace(grid(table), below=()), KEY)}\n{renderers.terminal(verdict_grid(table))}"
+
+
+def verdict_grid(table: Table) -> Grid:
+    """The verdicts of a table: a row for each line, a column for each that RWF is compared with."""
+    rivals = [name for name in (*PARAMETERIZATIONS, CONTROL) if name != "rwf" and name in table.columns]
+    return Grid(
+        name=f"{table.name}_verdicts",
+        heading="RWF against",
+        caption="",
+        head=("", *map(rival_label, rivals)),
+        numbers=frozenset(),
+        rows=tuple((Cell(line.label), *(_verdict(line, name) for name in rivals)) for line in table.lines),
+        below=tuple(summary(table)),
+    )
+
+
+def _verdict(line: TableLine, rival: str) -> Cell:
+    one = line.comparisons[rival]
+    size = "" if one.interval is None else interval_text(one.interval, line.metric).partition(" [")[0]
+    return Cell(f"{one.verdict} {size}".strip(), tone=one.verdict)
 
 
 def grid(table: Table) -> Grid:

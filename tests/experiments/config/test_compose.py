@@ -28,13 +28,19 @@ EXPERIMENTS = group_options("experiment")
 COLUMNS = ("plain", "aa", "wn", "rwf")
 
 
+def profiles(experiment: str) -> set[str]:
+    """The profiles that make an experiment smaller."""
+    folder = ROOT / "configs" / "reduction"
+    return {path.stem.rpartition("-")[2] for path in folder.glob(f"{experiment}-*.yaml")}
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["experiment=image_natura"], ["experiment=image_natura", "did you mean image_natural?", "regression_1d"]),
         ([], ["experiment=NAME is missing", "image_natural"]),
         ([*SMOKE, "parameterization=rfw"], ["parameterization=rfw", "did you mean rwf?", "choices: aa"]),
-        ([*SMOKE, "profile=papr"], ["profile=papr", "paper, quick, smoke"]),
+        ([*SMOKE, "profile=papr"], ["profile=papr", "paper, quick, short, smoke"]),
         ([*SMOKE, "typo=3"], ["`typo`", "seed"]),
         ([*SMOKE, "+typo=3"], ["`typo`", "seed"]),
         ([*SMOKE, "++typo=3"], ["`typo`", "seed"]),
@@ -174,8 +180,8 @@ def test_experiments_are_short_headed_by_their_command_and_name_no_parameterizat
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_the_paper_profile_is_the_experiment_and_reductions_say_what_they_reduce(experiment):
     paper = configure([f"experiment={experiment}", "profile=paper"])
-    assert paper.root.reduced is None
-    for profile in ("quick", "smoke"):
+    assert paper.root.reduced is None and {"quick", "smoke"} <= profiles(experiment)
+    for profile in (name for name in ("short", "quick", "smoke") if name in profiles(experiment)):
         config = configure([f"experiment={experiment}", f"profile={profile}"])
         numbers = [{n: c.choices[n] for n in NODES} for c in (paper, config)]
         ours, theirs = (flatten(n) for n in numbers)

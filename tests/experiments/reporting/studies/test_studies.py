@@ -43,10 +43,10 @@ def test_all_open_points_have_a_study():
 def test_a_study_composes_and_says_truly_what_is_smaller(name):
     study = studies.read_study(name)
     choice, column = study.choices[-1], "rwf"
-    cell = study.cell_of(choice, column, "quick")
-    config = configure([*cell.overrides, "profile=quick", "tracking=none"])
+    cell = study.cell_of(choice, column, "short")
+    config = configure([*cell.overrides, "profile=short", "tracking=none"])
     check_network(config)
-    own = choice.reduced or (study.profiles["quick"].reduced if "quick" in study.profiles else None)
+    own = choice.reduced or (study.profiles["short"].reduced if "short" in study.profiles else None)
     reduced = own if own and config.variant else config.root.reduced
     assert f"{config.trainer.steps:,} steps" in reduced
     assert study.choices[0].settings != choice.settings or choice.cell or choice.parameterizations
@@ -55,22 +55,22 @@ def test_a_study_composes_and_says_truly_what_is_smaller(name):
 
 
 def test_a_study_made_for_one_profile_says_so_at_another():
-    with pytest.raises(ValueError, match="made for profile=quick, not paper"):
+    with pytest.raises(ValueError, match="made for profile=short, not paper"):
         load_target("study_training_length", "paper")
 
 
 def test_a_choice_that_sets_nothing_is_the_experiments_own_run_in_its_own_words(make_row):
     study = studies.read_study("depth")
     own, *changed = study.choices
-    cells = study.cell_of(own, "rwf", "quick"), Cell("image_natural", "rwf", "gaussian", "mlp")
-    ours, alone = (configure([*cell.overrides, "profile=quick"]) for cell in cells)
+    cells = study.cell_of(own, "rwf", "short"), Cell("image_natural", "rwf", "gaussian", "mlp")
+    ours, alone = (configure([*cell.overrides, "profile=short"]) for cell in cells)
     assert (ours.choices, ours.variant) == (alone.choices, ())
-    row = make_row(experiment="image_natural", profile="quick", reduced=alone.root.reduced)
+    row = make_row(experiment="image_natural", profile="short", reduced=alone.root.reduced)
     assert study.reduced(row, own) == alone.root.reduced
     for choice in changed:
-        config = configure([*study.cell_of(choice, "rwf", "quick").overrides, "profile=quick"])
+        config = configure([*study.cell_of(choice, "rwf", "short").overrides, "profile=short"])
         changed_row = dataclasses.replace(row, variant=config.variant)
-        assert study.reduced(changed_row, choice) == study.profiles["quick"].reduced
+        assert study.reduced(changed_row, choice) == study.profiles["short"].reduced
 
 
 def test_what_a_choice_sets_counts_before_what_its_profile_sets():
@@ -78,7 +78,7 @@ def test_what_a_choice_sets_counts_before_what_its_profile_sets():
     printed, _, five, throughout = study.choices[:4]
     values = []
     for choice in (printed, five, throughout):
-        config = configure([*study.cell_of(choice, "rwf", "quick").overrides, "profile=quick"])
+        config = configure([*study.cell_of(choice, "rwf", "short").overrides, "profile=short"])
         assert config.task.reynolds == 1000.0
         values.append([stage.value for stage in config.task.strategy.stages])
     assert values == [[100, 500, 1000], [100, 200, 400, 700, 1000], [1000]]
@@ -110,8 +110,8 @@ def test_rows_of_a_choice_that_is_another_experiment_stand_in_the_study(make_row
 
 def test_sizes_of_the_cavity_study_are_those_it_states():
     study = studies.read_study("navier_stokes")
-    cell = study.cell_of(study.choices[4], "plain", "quick")
-    config = configure([*cell.overrides, "profile=quick"])
+    cell = study.cell_of(study.choices[4], "plain", "short")
+    config = configure([*cell.overrides, "profile=short"])
     assert (config.task.residual_points, config.task.reynolds, config.model.keywords["width"]) == (
         256,
         100.0,
@@ -119,7 +119,7 @@ def test_sizes_of_the_cavity_study_are_those_it_states():
     )
     assert [float(config.task.strategy.parameter(100.0, step)) for step in (0, 400, 2499)] == [10, 20, 100]
     for size in ("Re = 100", "256 collocation points", "5 x 64 network"):
-        assert size in study.profiles["quick"].reduced
+        assert size in study.profiles["short"].reduced
 
 
 def test_the_darcy_study_has_every_reading_once_and_the_default_first():
@@ -161,19 +161,20 @@ def test_plain_alone_says_which_choice_is_nearest_with_its_spread_where_that_cou
 
 def test_rows_of_another_protocol_are_no_rows_of_a_study(make_row):
     common = {"experiment": "darcy", "embedding": "none", "model": "deeponet", "metric": "relative_l2"}
+    common |= {"profile": "short"}
     rows = [make_row(metrics={"relative_l2": (0.2, 0.2)}, **common)]
-    assert studies.table(STUDY, "quick", rows).lines[0].entries["plain"].rows
+    assert studies.table(STUDY, "short", rows).lines[0].entries["plain"].rows
     older = [dataclasses.replace(row, protocol=1) for row in rows]
-    assert not studies.table(STUDY, "quick", older).lines[0].entries["plain"].rows
+    assert not studies.table(STUDY, "short", older).lines[0].entries["plain"].rows
 
 
 def test_rows_of_runs_are_found_under_their_choice_and_column(make_row):
     study = studies.read_study("text_std")
-    own = {"experiment": "image_text"}
+    own = {"experiment": "image_text", "profile": "short"}
     rows = [make_row("plain", **own), make_row("rwf", **own)]
     rows.append(make_row("rwf", variant=("parameterization.std=0.01",), metrics={"psnr": (1.0, 2.0)}, **own))
     rows.append(make_row("rwf", variant=("parameterization.std=0.5",), **own))
-    first, second = studies.table(study, "quick", rows).lines
+    first, second = studies.table(study, "short", rows).lines
     assert first.entries["plain"].rows[0].id == second.entries["plain"].rows[0].id
     assert (first.entries["rwf"].ours.mean, second.entries["rwf"].ours.mean) == (27.0, 1.5)
     assert not studies.table(study, "paper", rows).lines[0].entries["plain"].rows
@@ -181,13 +182,13 @@ def test_rows_of_runs_are_found_under_their_choice_and_column(make_row):
 
 def test_the_control_has_its_column_in_a_study_that_names_it(make_row):
     study = studies.read_study("precision")
-    cells = study.cells("quick")
+    cells = study.cells("short")
     assert len(cells) == 4 * 5 and sum(cell.parameterization == "plain_lr" for cell in cells) == 4
     for cell in cells:
-        config = configure([*cell.overrides, "profile=quick", "tracking=none"])
+        config = configure([*cell.overrides, "profile=short", "tracking=none"])
         check_network(config)
         assert (config.trainer.steps, config.root.seeds, config.task.images) == (2000, 3, 4)
-    places = study.places("quick")
+    places = study.places("short")
     emulated, float32 = (
         next(
             cell for cell, found in places.items() if (found[0][0].label, found[0][1]) == (label, "plain_lr")
@@ -195,10 +196,10 @@ def test_the_control_has_its_column_in_a_study_that_names_it(make_row):
         for label in ("TF32 products, emulated", "float32")
     )
     rows = [
-        make_row("plain_lr", variant=cell.variant, metrics={"psnr": (value, value)})
+        make_row("plain_lr", variant=cell.variant, metrics={"psnr": (value, value)}, profile="short")
         for cell, value in ((emulated, 20.0), (float32, 25.0))
     ]
-    lines = {line.label: line for line in studies.table(study, "quick", rows).lines}
+    lines = {line.label: line for line in studies.table(study, "short", rows).lines}
     assert lines["float32"].entries["plain_lr"].ours.mean == 25.0
     assert lines["TF32 products, emulated"].entries["plain_lr"].ours.mean == 20.0
 
@@ -210,7 +211,7 @@ def rows_of(make_row, values, reduced=None, **changes):
         make_row(
             column, seed, experiment="darcy", embedding="none", model="deeponet", variant=variants[choice],
             items=("darcy",), metric="relative_l2", metrics={"relative_l2": (value,)}, reduced=reduced,
-            **{"id": f"{choice}-{column}", **changes},
+            **{"id": f"{choice}-{column}", "profile": "short", **changes},
         )
         for choice, columns in values.items()
         for column, numbers in columns.items()
@@ -232,7 +233,7 @@ def cells(table) -> list[tuple]:
 
 
 def test_the_intervals_are_those_of_a_calculation_by_hand(make_row):
-    table = studies.table(STUDY, "quick", rows_of(make_row, VALUES))
+    table = studies.table(STUDY, "short", rows_of(make_row, VALUES))
     label, plain, _, own, advantage = cells(table)
     logs = np.log(VALUES["theirs"]["plain"]) - np.log(PLAIN)
     half = stats.t.ppf(0.975, 2) * np.std(logs, ddof=1) / math.sqrt(3)
@@ -251,16 +252,16 @@ def test_the_intervals_are_those_of_a_calculation_by_hand(make_row):
 def test_an_advantage_that_shrinks_in_each_seed_is_called_smaller_and_equal_runs_the_same(make_row):
     values = {**VALUES, "theirs": {"plain": PLAIN, "rwf": [0.19, 0.21, 0.20], **OTHER}}
     rows = rows_of(make_row, values)
-    found = cells(studies.table(STUDY, "quick", rows))
+    found = cells(studies.table(STUDY, "short", rows))
     assert found[-1][-1] == "smaller"
     same = [dataclasses.replace(row, id="shared") if row.parameterization == "plain" else row for row in rows]
-    head, *_ = changes(STUDY, studies.table(STUDY, "quick", same)).head[1:]
+    head, *_ = changes(STUDY, studies.table(STUDY, "short", same)).head[1:]
     assert head == "RWF against “ours”"  # the choice does not change Plain
 
 
 def test_one_unit_decides_nothing(make_row):
     values = {choice: {name: [v[0]] for name, v in columns.items()} for choice, columns in VALUES.items()}
-    table = studies.table(STUDY, "quick", rows_of(make_row, values, reduced="tiny"))
+    table = studies.table(STUDY, "short", rows_of(make_row, values, reduced="tiny"))
     found = cells(table)
     assert found[1] == ("×2.00 error", "1 seed", "undecided (one seed)")
     assert {cell[-1] for cell in found[1:]} == {"undecided (one seed)"}
@@ -270,19 +271,19 @@ def test_one_unit_decides_nothing(make_row):
 
 def test_each_choice_says_how_many_seeds_it_has(make_row):
     theirs = {name: numbers[:2] for name, numbers in VALUES["theirs"].items()}
-    grid = changes(STUDY, studies.table(STUDY, "quick", rows_of(make_row, {**VALUES, "theirs": theirs})))
+    grid = changes(STUDY, studies.table(STUDY, "short", rows_of(make_row, {**VALUES, "theirs": theirs})))
     assert [row[3].below[1] for row in grid.rows] == ["3 seeds", "2 seeds"]
 
 
 def test_missing_runs_are_pending(make_row):
-    table = studies.table(STUDY, "quick", rows_of(make_row, {"ours": VALUES["ours"]}))
+    table = studies.table(STUDY, "short", rows_of(make_row, {"ours": VALUES["ours"]}))
     assert cells(table)[-1] == ("pending",)
-    text = section(STUDY, "quick", table)
+    text = section(STUDY, "short", table)
     assert "Pending" in text and "results/" not in text
 
 
 def test_the_figure_has_a_point_for_each_choice_and_column(make_row):
-    table = studies.table(STUDY, "quick", rows_of(make_row, VALUES))
+    table = studies.table(STUDY, "short", rows_of(make_row, VALUES))
     with style.look():
         figure = choices(table)
     (axes,) = figure.axes
@@ -294,7 +295,7 @@ def test_the_figure_has_a_point_for_each_choice_and_column(make_row):
 
 
 def test_a_study_is_a_target_and_writes_its_files(tmp_path, make_row):
-    table = studies.table(STUDY, "quick", rows_of(make_row, VALUES))
+    table = studies.table(STUDY, "short", rows_of(make_row, VALUES))
     paths = write_all(STUDY, table, tmp_path)
     assert sorted(path.suffix for path in paths) == [".csv", ".md", ".pdf", ".png", ".tex"]
     text = paths[0].read_text()
