@@ -38,6 +38,9 @@ class Trainer:
     precision: PrecisionName = "float32"  # of matrix products, and of the network's activations
     microbatches: Annotated[int, Ge(1)] = 1  # parts of a batch whose gradients are accumulated
     weight_change: bool = False  # record ||W_t - W_0|| / ||W_0||, in the composed weights
+    relative_steps: bool = (
+        False  # record ||W_t - W_{t-1}|| / ||W_{t-1}||, the same of each layer and of all together
+    )
 
     def __post_init__(self) -> None:
         if self.evaluate_every % self.record_every:
