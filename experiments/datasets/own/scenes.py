@@ -65,6 +65,8 @@ def own_scene(folder: str, size: int) -> Scene:
     width, height = shapes[0]
     focals = shots.focals * width / min(width, height) * size
     pixels, poses = np.stack(images), poses.astype(np.float32)
+    if (pixels == pixels[0, 0, 0]).all():
+        raise ValueError(f"{typed_path(folder)}: all views have one colour: its cameras see nothing")
     checksum = arrays_checksum({"images": pixels, "poses": poses, "focals": focals})
     names = tuple(file.stem for file in shots.files)
     parts = [slice(0, shots.train), slice(0, 0), slice(shots.train, None)]
