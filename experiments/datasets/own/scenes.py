@@ -152,7 +152,7 @@ def _common_view(poses: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _view(file: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """A view, float32 (height, width, 3) in [0, 1], `size` pixels along its longer side, and its file's width and height.
+    """A view, float32 (height, width, 3) in [0, 1], `size` pixels along its longer side; width and height of the file.
 
     Pixels stay square: of the shorter side what fills no pixel is cut off, half at each end.
     """
