@@ -12,6 +12,7 @@ imported by all above. A test holds the imports to this map and to two more rule
     exporting/    pictures, meshes, volumes, films, weights, programs   all below
     reproduce     tables and figures: a plan, then what is missing      all below
     tune          a search over settings                                all below
+    match         a control whose measured steps are RWF's              all below
     fair          rates tuned for each method alike, then compared      all below
     sweep         a grid of finished runs as a table and a heat map     all below
     report        all results as HTML pages                             all below

@@ -7,6 +7,7 @@ at any moment and repeat the command. docs/own_data.md
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -183,6 +184,8 @@ def check_output(asked: Asked) -> None:
         if place.exists():
             if not place.is_dir():
                 raise ConfigError(f"--output {asked.output}: {place} is a file, no folder: choose another")
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise ConfigError(f"--output {asked.output}: {place} cannot be written to: choose another")
             return
         place = place.parent
 

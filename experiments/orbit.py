@@ -51,7 +51,7 @@ def orbit(folder: Path, frames: int, size: int, elevation: float = ELEVATION) ->
     if not isinstance(task, InverseRendering):
         raise ConfigError(f"{folder} is no run of inverse rendering: choose one of experiment=nerf_lego")
     focal = jnp.float32(focal_length(size))
-    view = jax.jit(lambda pose: to_bytes(task.view(network, pose, size, focal)))
+    view = jax.jit(lambda pose: to_bytes(task.view(network, pose, (size, size), focal)))
     cameras = tqdm(poses(frames, elevation), desc=folder.name, unit=" frames", disable=None)
     return np.stack([np.asarray(view(pose)) for pose in cameras])
 

@@ -20,11 +20,25 @@ def relative_weight_change(factors: PyTree, initial: PyTree, layout: Layout = FL
     Both trees are of factors, composed here, or of plain parameters, whose kernels have the name that
     `layout` says. Biases do not count. Raises ValueError where there is no kernel.
     """
-    kernels, initial_kernels = _kernels(factors, layout), _kernels(initial, layout)
-    if not initial_kernels:
-        raise ValueError(f"there is no array named '{layout.kernel}' in these parameters")
-    change = sum(jnp.sum(jnp.square(w - w_0)) for w, w_0 in zip(kernels, initial_kernels, strict=True))
-    return jnp.sqrt(change / sum(jnp.sum(jnp.square(w_0)) for w_0 in initial_kernels))
+    squares = _squares(factors, initial, layout).values()
+    return jnp.sqrt(sum(change for change, _ in squares) / sum(size for _, size in squares))
+
+
+def relative_layer_changes(
+    factors: PyTree, initial: PyTree, layout: Layout = FLAX
+) -> dict[str, Float[Array, ""]]:
+    """|W - W_0| / |W_0| of the effective kernel W of each layer, by the layer's path: "hidden/0".
+
+    Of the factors after and before a step of an optimizer this is the layer's effective step. Trees, biases and
+    errors are as in `relative_weight_change`.
+
+    >>> initial, moved = ({"out": {"kernel": jnp.full((2, 1), value)}} for value in (1.0, 1.5))
+    >>> relative_layer_changes(moved, initial)["out"].item()
+    0.5
+    """
+    return {
+        name: jnp.sqrt(change / size) for name, (change, size) in _squares(factors, initial, layout).items()
+    }
 
 
 def empirical_ntk(
@@ -55,6 +69,19 @@ def ntk_spectrum(kernel: Float[Array, "n n"]) -> Float[Array, " n"]:
     return jnp.linalg.eigvalsh(kernel)[::-1]
 
 
-def _kernels(factors: PyTree, layout: Layout) -> list[Array]:
-    leaves = jax.tree_util.tree_leaves_with_path(compose(factors))
-    return [leaf for path, leaf in leaves if plain_path(path)[-1:] == (layout.kernel,)]
+def _squares(factors: PyTree, initial: PyTree, layout: Layout) -> dict[str, tuple[Array, Array]]:
+    """|W - W_0|^2 and |W_0|^2 of each layer's effective kernel. Raises ValueError where there is none."""
+    kernels, initial_kernels = _kernels(factors, layout), _kernels(initial, layout)
+    if not initial_kernels:
+        raise ValueError(f"there is no array named '{layout.kernel}' in these parameters")
+    return {
+        name: (jnp.sum(jnp.square(kernels[name] - w_0)), jnp.sum(jnp.square(w_0)))
+        for name, w_0 in initial_kernels.items()
+    }
+
+
+def _kernels(factors: PyTree, layout: Layout) -> dict[str, Array]:
+    leaves = [
+        (plain_path(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(compose(factors))
+    ]
+    return {"/".join(map(str, path[:-1])): leaf for path, leaf in leaves if path[-1:] == (layout.kernel,)}

@@ -107,12 +107,22 @@ def own_surface(file: str) -> Surface:
     with reading(path, " as a mesh"):
         if len(mesh.faces) > MOST_FACES:
             raise ValueError(f"it has {len(mesh.faces):,} faces, more than {MOST_FACES:,}: simplify it first")
-        spread = np.ptp(mesh.vertices, axis=0)
-        if spread.min() <= FLAT * spread.max():
+        if is_flat(mesh.vertices):
             raise ValueError("it is flat: it encloses no volume")
     if (bodies := mesh.body_count) > 1:
         warn(f"{path.name} has {bodies} bodies: what an odd number of them encloses counts as inside")
     return _surface(mesh, path.name, None)
+
+
+def is_flat(vertices: np.ndarray) -> bool:
+    """Whether points (n, 3) lie in a plane, in whichever direction it is turned.
+
+    >>> is_flat(np.array([[0, 0, 0], [1, 0, 1], [0, 1, 1], [1, 1, 2.0]])), is_flat(np.eye(4, 3))
+    (True, False)
+    """
+    centred = vertices - vertices.mean(axis=0)
+    spread = np.linalg.svd(np.linalg.qr(centred, mode="r"), compute_uv=False)
+    return len(spread) < 3 or bool(spread[-1] <= FLAT * spread[0])
 
 
 def read_mesh(path: Path) -> trimesh.Trimesh:

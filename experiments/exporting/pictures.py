@@ -48,7 +48,9 @@ def picture(run: TrainedRun, size: int | None) -> np.ndarray:
         return _image(run, max(1, round(height * factor)), max(1, round(width * factor)))
     if isinstance(task, InverseRendering):
         size = size or task.size
-        view = jax.jit(lambda pose: task.view(run.network, pose, size, jnp.float32(focal_length(size))))
+        view = jax.jit(
+            lambda pose: task.view(run.network, pose, (size, size), jnp.float32(focal_length(size)))
+        )
         return np.asarray(to_bytes(view(poses(1, ELEVATION)[0])))
     if isinstance(task, Shape):
         inside = np.unpackbits(run.predictions()["prediction"], axis=-1).astype(bool)

@@ -8,8 +8,9 @@ finished run is never repeated, an interrupted one is found again, and two diffe
 
 from __future__ import annotations
 
+import functools
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from experiments.config.protocols import protocol_of
 from experiments.files import cache, choices_checksum, locked, save_arrays, write_json, write_text
 from experiments.records import Row, provenance, read_result
 from experiments.running import stacks as stack
-from experiments.task import Data, Source
+from experiments.task import Data, Source, Task
 from experiments.training import collapse, members, microbatches, optimizers, precision
 from experiments.training.history import read_history
 from experiments.training.loop import Training, train_stack
@@ -112,7 +113,7 @@ def _train(unfinished: Sequence[tuple[Configuration, Path, Listener]], source: S
     with ExitStack() as opened:
         trackers = [opened.enter_context(_tracker(config, folder)) for config, folder, _ in unfinished]
         trainings = [
-            Training(config, folder, _telling(listen, tracker))
+            Training(config, folder, _telling(listen, tracker, config.task))
             for (config, folder, listen), tracker in zip(unfinished, trackers, strict=True)
         ]
         outcomes = train_stack(trainings, data) if unfinished else []
@@ -135,13 +136,18 @@ def _tracker(config: Configuration, folder: Path) -> Iterator[Tracker]:
         yield tracker
 
 
-def _telling(listen: Listener, tracker: Tracker) -> Listener:
+def _telling(listen: Listener, tracker: Tracker, task: Task) -> Listener:
     """A listener that records entries with the tracker too, those from before an interruption included."""
+
+    def draw(predict: Callable[[], Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+        return task.pictures(predict())
 
     def tell(news: Progress) -> None:
         listen(news)
         for record in (*news.kept, *([news] if news.entries else [])):
             place = record.group * (record.steps + 1) + record.step  # a group has a record at step 0 too
+            if record.predictions is not None:
+                tracker.pictures(place, functools.partial(draw, record.predictions))
             tracker.record(place, record.entries)
 
     return tell

@@ -34,7 +34,7 @@ class InverseRendering(Task):
     """
 
     metric: ClassVar[str] = "psnr"
-    size: Annotated[int, Ge(2)] = 400  # pixels a side of a view
+    size: Annotated[int, Ge(2)] = 400  # pixels of the longer side of a view
     batch_size: Annotated[int, Ge(1)] = 2048  # rays; also rendered at a time in test views
     samples: Annotated[int, Ge(2)] = 128  # along a ray
     near: Annotated[float, Ge(0)] = 2.0
@@ -74,9 +74,10 @@ class InverseRendering(Task):
         """The next rays: `origins`, `directions` and `colours` (batch, 3), `distances` (batch, samples)."""
         images, poses, focals = (shared["train"][name] for name in ("images", "poses", "focals"))
         ray = shared["order"][positions(step, self.batch_size, len(shared["order"]))]
-        view, pixel = jnp.divmod(ray, self.size**2)
-        row, column = jnp.divmod(pixel, self.size)
-        origins, directions = pixel_rays(poses[view], row, column, self.size, focals[view])
+        height, width = images.shape[1:3]
+        view, pixel = jnp.divmod(ray, height * width)
+        row, column = jnp.divmod(pixel, width)
+        origins, directions = pixel_rays(poses[view], row, column, (height, width), focals[view])
         distances = stratified_distances(key, self.batch_size, self.near, self.far, self.samples)
         colours = images[view, row, column].astype(jnp.float32) / 255
         return {"origins": origins, "directions": directions, "distances": distances, "colours": colours}
@@ -91,7 +92,7 @@ class InverseRendering(Task):
 
         def score(view: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
             image, pose, focal = view
-            seen = self.view(network, pose, self.size, focal)
+            seen = self.view(network, pose, image.shape[:2], focal)
             return psnr(seen, image.astype(jnp.float32) / 255)
 
         test = shared["test"]
@@ -99,26 +100,26 @@ class InverseRendering(Task):
         return {"psnr": jnp.mean(values), "psnr_std": jnp.std(values), "psnr_each": values}
 
     def predict(self, network: Network, shared: Any, item: Any) -> dict[str, jax.Array]:
-        """`truth` and `prediction`: the test views (views, size, size, 3), 8 bits a channel."""
+        """`truth` and `prediction`: the test views (views, height, width, 3), 8 bits a channel."""
         test = shared["test"]
 
         def view(camera: tuple[jax.Array, jax.Array]) -> jax.Array:
             pose, focal = camera
-            return to_bytes(self.view(network, pose, self.size, focal))
+            return to_bytes(self.view(network, pose, test["images"].shape[1:3], focal))
 
         return {"truth": test["images"], "prediction": jax.lax.map(view, (test["poses"], test["focals"]))}
 
-    def view(self, network: Network, pose: jax.Array, size: int, focal: jax.Array) -> jax.Array:
-        """The view (size, size, 3) from one camera of focal length `focal` pixels, colours in [0, 1]."""
+    def view(self, network: Network, pose: jax.Array, shape: tuple[int, int], focal: jax.Array) -> jax.Array:
+        """The view (height, width, 3) of `shape` from one camera of focal length `focal` pixels, colours in [0, 1]."""
         distances = even_distances(self.near, self.far, self.samples)
 
         def colours(pixels: jax.Array) -> jax.Array:
             row, column = pixels.T
-            return render(network, *pixel_rays(pose, row, column, size, focal), distances)
+            return render(network, *pixel_rays(pose, row, column, shape, focal), distances)
 
-        axis = jnp.arange(size, dtype=jnp.float32)
-        pixels = jnp.stack(jnp.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
-        return in_blocks(colours, pixels, self.batch_size).reshape(size, size, 3)
+        axes = (jnp.arange(length, dtype=jnp.float32) for length in shape)
+        pixels = jnp.stack(jnp.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+        return in_blocks(colours, pixels, self.batch_size).reshape(*shape, 3)
 
     def _scene(self) -> tuple[dict[str, Any], Source]:
         return _views(self.size, self.accept_missing, self.real_data, self.folder)

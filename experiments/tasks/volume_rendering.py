@@ -14,15 +14,16 @@ FLOOR = 1e-10  # of the light that passes a sample
 
 
 def pixel_rays(
-    poses: jax.Array, rows: jax.Array, columns: jax.Array, size: int, focal: jax.Array
+    poses: jax.Array, rows: jax.Array, columns: jax.Array, shape: tuple[int, int], focal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Origins and directions (..., 3) of the rays of pixels in square views of `size` pixels.
+    """Origins and directions (..., 3) of the rays of pixels in views of `shape` (height, width) pixels.
 
     `poses` (..., 4, 4) from camera to world, `focal` (...) in pixels. Pixel (row, column) looks along
-    ((column - size/2)/focal, -(row - size/2)/focal, -1) in the camera's right, up and backward directions.
+    ((column - width/2)/focal, -(row - height/2)/focal, -1) in the camera's right, up and backward directions.
     """
-    across = (columns - size / 2) / focal
-    up = -(rows - size / 2) / focal
+    height, width = shape
+    across = (columns - width / 2) / focal
+    up = -(rows - height / 2) / focal
     camera = jnp.stack([across, up, -jnp.ones_like(across)], axis=-1)
     directions = jnp.einsum("...ij,...j->...i", poses[..., :3, :3], camera, precision="highest")
     return jnp.broadcast_to(poses[..., :3, 3], directions.shape), directions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,9 @@ class Trainer:
     precision: PrecisionName = "float32"  # of matrix products, and of the network's activations
     microbatches: Annotated[int, Ge(1)] = 1  # parts of a batch whose gradients are accumulated
     weight_change: bool = False  # record ||W_t - W_0|| / ||W_0||, in the composed weights
+    relative_steps: bool = (
+        False  # record ||W_t - W_{t-1}|| / ||W_{t-1}||, the same of each layer and of all together
+    )
 
     def __post_init__(self) -> None:
         if self.evaluate_every % self.record_every:
@@ -189,7 +193,7 @@ class GroupRun:
             for n, run in enumerate(self.stack):
                 entries = self._entries(n, states[n], 0, recorded=0)
                 run.history.add(entries)
-                run.listen(self._news(0, entries))
+                run.listen(self._news(0, entries, states[n]))
         saved, saving, pace = time.monotonic(), 0.0, None
         while step < steps:
             count = _next_call(step, steps, every, pace, self.execution.progress_seconds)
@@ -223,10 +227,22 @@ class GroupRun:
             entries = self._entries(n, state, step, step - before) if recorded else []
             if entries:
                 run.history.add(entries)
-            run.listen(self._news(step, entries))
+            run.listen(self._news(step, entries, state))
 
-    def _news(self, step: int, entries: list[dict[str, Any]]) -> Progress:
-        return Progress(step, self.trainer.steps, self.group.index, self.groups, entries)
+    def _news(self, step: int, entries: list[dict[str, Any]], state: PyTree) -> Progress:
+        """Where a run is, and, where its first member was evaluated on the way, what that predicts."""
+        shown = entries and self.group.index == 0 and step < self.trainer.steps and self._evaluates(step)
+        predict = functools.partial(self._first_predictions, state) if shown else None
+        return Progress(step, self.trainer.steps, self.group.index, self.groups, entries, predictions=predict)
+
+    def _first_predictions(self, state: PyTree) -> dict[str, np.ndarray]:
+        predictions = self.programs.predict(state, self.shared, self.items)
+        return {name: np.asarray(array[0]) for name, array in predictions.items()}
+
+    def _evaluates(self, step: int) -> bool:
+        """Whether there is a test evaluation at `step`, the last included."""
+        every = self.trainer.evaluate_every
+        return step == self.trainer.steps or bool(every and step % every == 0)
 
     def _lost(self, state: PyTree, step: int) -> bool:
         """Whether all real members of a run had diverged by `step`."""
@@ -244,8 +260,7 @@ class GroupRun:
         values = {}
         if recorded:
             values = {name: np.asarray(total) / recorded for name, total in state["sums"].items()}
-        due = trainer.evaluate_every and step % trainer.evaluate_every == 0
-        if due or step == trainer.steps:
+        if self._evaluates(step):
             values |= self._evaluated(state, step)[0]
         if trainer.weight_change:
             values["weight_change"] = np.asarray(self.programs.weight_change[n](state, self.seeds))

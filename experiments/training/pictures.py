@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import numpy as np
+from PIL import Image
+
+from experiments.files import write_atomically
 
 SMALLEST = 8  # pixels a side, below which an array is no picture
 
@@ -23,3 +29,16 @@ def picture(array: np.ndarray) -> np.ndarray | None:
     array = array.astype(np.float64)  # a range may exceed the largest float32
     low, high = (0.0, 1.0) if colour else (array.min(), array.max())
     return (255 * np.clip((array - low) / max(high - low, 1e-12), 0, 1)).astype(np.uint8)
+
+
+def save_png(path: Path, pixels: np.ndarray) -> None:
+    """Write an 8-bit image as a file that is whole or absent."""
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    write_atomically(path, lambda file: file.write(content.getvalue()))
+
+
+def read_png(path: Path) -> np.ndarray:
+    """The image of a file, as `save_png` was given it."""
+    with Image.open(path) as image:
+        return np.asarray(image)

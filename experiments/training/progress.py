@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 
@@ -21,6 +22,8 @@ class Progress:
     groups: int
     entries: Sequence[Mapping[str, Any]] = ()  # of the history, one a member; none between two records
     kept: Sequence[Progress] = ()  # at the first call after an interruption: the records from before it
+    predictions: Callable[[], Mapping[str, np.ndarray]] | None = None
+    """At an evaluation on the way: what the first member of the run predicts, to be asked for before the next step."""
 
     @property
     def done(self) -> int:

@@ -24,6 +24,7 @@ from experiments.training.precision import PRECISIONS
 
 PyTree = Any
 NETWORK, FACTORS, SAMPLING = range(3)  # streams derived from a seed
+STEP = "relative_step"  # of the history, means over the steps since the record before
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
         batch = task.batch(shared, item, jax.random.key(seed), jnp.int32(0))
         former = factors if remembers else (None,) * len(factors)
         parts = jax.eval_shape(lambda: losses(factors, (constants, former), batch)[1])
+        if config.trainer.relative_steps:
+            steps = jax.eval_shape(lambda: [relative_steps(own, own) for own in factors])
+            parts = [part | own for part, own in zip(parts, steps, strict=True)]
         return tuple(
             {
                 "factors": own,
@@ -116,7 +120,8 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
 
             functions = [functools.partial(alone, n) for n in range(len(states))]
             each = zip(transformations, states, gradients, parts, functions, strict=True)
-            return tuple(_updated(*own, step) for own in each)
+            updated = tuple(_updated(*own, step) for own in each)
+            return tuple(map(moved, updated, states)) if config.trainer.relative_steps else updated
 
         return jax.lax.fori_loop(0, count, one, states)
 
@@ -168,6 +173,20 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
     )
 
 
+def moved(state: PyTree, before: PyTree) -> PyTree:
+    """`state` with its effective step from the state `before` among its sums."""
+    now, then = (optimizers.evaluated(one["optimizer"], one["factors"]) for one in (state, before))
+    steps = {name: before["sums"][name] + step for name, step in relative_steps(now, then).items()}
+    return state | {"sums": state["sums"] | steps}
+
+
+def relative_steps(factors: PyTree, before: PyTree) -> dict[str, jax.Array]:
+    """The effective step |W_t - W_{t-1}| / |W_{t-1}| of all kernels together, and of each layer's."""
+    layers = rwf.analysis.relative_layer_changes(factors, before)
+    together = rwf.analysis.relative_weight_change(factors, before)
+    return {STEP: together} | {f"{STEP}/{name}": step for name, step in layers.items()}
+
+
 def _together(function: Callable, trees: Sequence[PyTree]) -> list[PyTree]:
     """`function` of each of `trees`, computed as one: `vmap` over their stacked leaves."""
     if len(trees) == 1:
@@ -196,6 +215,6 @@ def _updated(
         "former": None if state["former"] is None else state["factors"],
         "constants": state["constants"],
         "optimizer": optimizer,
-        "sums": jax.tree.map(jnp.add, state["sums"], parts),
+        "sums": state["sums"] | jax.tree.map(jnp.add, {name: state["sums"][name] for name in parts}, parts),
         "diverged_at": jnp.where(fresh, step, state["diverged_at"]),
     }

@@ -14,8 +14,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from experiments.files import warn
-from experiments.training.pictures import picture
+from experiments.training.pictures import picture, read_png, save_png
 
+ALBUM = "pictures"  # in the run's folder
 TAG = 64  # characters of a W&B tag at most
 NAME = 128  # of its projects, groups, job types and ids
 NOT_IN_PROJECTS = "/\\#?%:"
@@ -37,6 +38,9 @@ class Labels:
 class Tracker(Protocol):
     """What a run tells a tracker."""
 
+    def pictures(self, step: int, draw: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """Arrays of the first member at a step that is recorded next, asked for only if they are kept."""
+
     def record(self, step: int, entries: Sequence[Mapping[str, Any]]) -> None:
         """The history entries of all members at one step, counted over all groups; None is not finite."""
 
@@ -49,6 +53,8 @@ class Tracker(Protocol):
 
 class Silence:
     """A tracker that keeps nothing; history.jsonl is written in any case."""
+
+    def pictures(self, step: int, draw: Callable[[], Mapping[str, np.ndarray]]) -> None: ...
 
     def record(self, step: int, entries: Sequence[Mapping[str, Any]]) -> None: ...
 
@@ -76,6 +82,7 @@ class WandB:
     entity: str | None = None
     group: str | None = None  # null: the experiment
     tags: tuple[str, ...] = ()  # beside parameterization, model and embedding
+    pictures: bool = False  # at each test evaluation, not at the end alone
 
     def __post_init__(self) -> None:
         for tag in self.tags:
@@ -93,7 +100,7 @@ class WandB:
     @contextlib.contextmanager
     def open(self, folder: Path, labels: Labels, config: Mapping[str, Any]) -> Iterator[Tracker]:
         """A W&B run that takes the place of an interrupted one: whoever opens it tells it again what is kept."""
-        tracker = Guarded(self._start(folder, labels, config))
+        tracker = Guarded(self._start(folder, labels, config), folder / ALBUM if self.pictures else None)
         try:
             yield tracker
         except BaseException:
@@ -153,19 +160,52 @@ def drop_superseded(folder: Path, run: Any) -> None:
 
 
 class Guarded:
-    """A W&B run whose errors become one warning, after which nothing more is sent."""
+    """A W&B run whose errors become one warning, after which nothing more is sent.
 
-    def __init__(self, run: Any) -> None:
-        self.run = run
+    `album` is where pictures at evaluations are kept, to be told again after an interruption; None: there are none.
+    """
+
+    def __init__(self, run: Any, album: Path | None = None) -> None:
+        self.run, self.album = run, album
+        self.shown: dict[str, np.ndarray] = {}  # the last picture of each name
+
+    def pictures(self, step: int, draw: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """Keep what `predictions` would show as <name>-<step>.png where it is another picture than the one before."""
+
+        def keep() -> None:
+            for name, array in draw().items():
+                pixels = picture(array)
+                if pixels is not None and not np.array_equal(pixels, self.shown.get(name)):
+                    save_png(_page(self.album, name, step), pixels)
+
+        if self.album is not None:
+            self._call(keep)
 
     def record(self, step: int, entries: Sequence[Mapping[str, Any]]) -> None:
-        """What `means` makes of the entries; steps that a server has from before an interruption are left out."""
+        """What `means` makes of the entries, and the pictures of the step, under predictions/.
+
+        Steps that a server has from before an interruption are left out.
+        """
 
         def send() -> None:
             if step >= getattr(self.run, "starting_step", 0):
-                self.run.log({"member_step": entries[0]["step"], **means(entries)}, step=step)
+                facts = {"member_step": entries[0]["step"], **means(entries)}
+                self.run.log(facts | self._pages(step), step=step)
 
         self._call(send)
+
+    def _pages(self, step: int) -> dict[str, Any]:
+        """The pictures that are kept of a step, as W&B takes them."""
+        if self.album is None:
+            return {}
+        import wandb
+
+        found = {}
+        for file in sorted(self.album.glob(_page(self.album, "*", step).name)):
+            name = file.stem.rpartition("-")[0]
+            self.shown[name] = read_png(file)
+            found[f"predictions/{name}"] = wandb.Image(self.shown[name])
+        return found
 
     def predictions(self, draw: Callable[[], Mapping[str, np.ndarray]]) -> None:
         """Fields and images, and the first of stacks of them, under predictions/."""
@@ -218,6 +258,10 @@ class Guarded:
         except Exception as error:
             self.run = None
             _warn("stopped", error)
+
+
+def _page(album: Path, name: str, step: int) -> Path:
+    return album / f"{name}-{step:08d}.png"
 
 
 def means(entries: Sequence[Mapping[str, Any]]) -> dict[str, float]:

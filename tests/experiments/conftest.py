@@ -10,6 +10,7 @@ import pytest
 
 BLOCK = 1 << 15
 HEADER = 7  # of the file, and of each chunk of a record
+WAIT = 60  # seconds for the end of a file
 
 
 class Logged(NamedTuple):
@@ -67,5 +68,13 @@ def _name(item) -> str:
 
 @pytest.fixture
 def logged():
-    """`logged(path)`: what the `.wandb` file `path` says of its run."""
-    return read_offline
+    """`logged(path)`: what the `.wandb` file `path` says of its run, which has ended."""
+
+    def ended(path: Path) -> Logged:
+        """The process that writes the file is another, and may be at it still."""
+        until = time.monotonic() + WAIT
+        while (found := read_offline(path)).exit_code is None and time.monotonic() < until:
+            time.sleep(0.1)
+        return found
+
+    return ended

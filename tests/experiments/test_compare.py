@@ -39,7 +39,7 @@ def mesh(path, one):
     return path
 
 
-def views(folder, matrix=None, sizes=(16, 16), angle=0.7, missing=False, **more):
+def views(folder, matrix=None, sizes=(16, 16), angle=0.7, missing=False, dark=False, **more):
     """A folder of ten views that look at the origin from a ring, or all with the pose `matrix`."""
     from experiments.datasets.scene import look_at_origin
 
@@ -52,7 +52,7 @@ def views(folder, matrix=None, sizes=(16, 16), angle=0.7, missing=False, **more)
             side = sizes[n % len(sizes)]
             picture(
                 folder / f"{n}.png",
-                np.random.default_rng(n).integers(0, 255, (side, side, 3)).astype(np.uint8),
+                np.random.default_rng(n).integers(0, 1 if dark else 255, (side, side, 3)).astype(np.uint8),
             )
     write_text(folder / "transforms.json", json.dumps({"camera_angle_x": angle, "frames": frames} | more))
     return folder
@@ -93,6 +93,12 @@ BAD = {
         lambda p: mesh(p / "a.ply", trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]])),
         "it is flat",
     ),
+    "tilted sheet": (
+        lambda p: mesh(
+            p / "a.ply", trimesh.Trimesh([[0, 0, 0], [1, 0, 1], [0, 1, 1], [1, 1, 2]], [[0, 1, 2], [1, 3, 2]])
+        ),
+        "it is flat",
+    ),
     "no volume": (lambda p: write(p / "a.nii", b"text"), "as a volume"),
     "NaNs": (lambda p: array(p / "a.npy", np.where(CUBE > 1, np.nan, CUBE)), "not finite"),
     "empty slice": (lambda p: array(p / "a.npy", np.zeros((9, 9, 9))), "has one value"),
@@ -106,6 +112,7 @@ BAD = {
     "views of two sizes": (lambda p: views(p / "s", sizes=(16, 20)), "all views of a scene have one size"),
     "apart": (lambda p: views(p / "s", matrix=outwards), "see no point in common"),
     "parallel": (lambda p: views(p / "s", matrix=parallel), "see no point in common"),
+    "dark": (lambda p: views(p / "s", dark=True), "its cameras see nothing"),
     "distorted": (lambda p: views(p / "s", k1=0.1), "undistort them"),
     "damaged listing": (
         lambda p: write(p / "s" / "transforms.json", b"{").parent,
@@ -124,6 +131,17 @@ def test_what_is_wrong_with_a_file_is_one_line_that_names_it_and_nothing_is_writ
     assert len(lines) == 1 and not printed.out, printed
     assert lines[0].startswith("config error: ") and says in lines[0], lines[0]
     assert path.name in lines[0] or path.parent.name in lines[0]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_mesh_of_too_many_faces_is_one_line(tmp_path, monkeypatch, capsys):
+    from experiments.datasets import meshes
+
+    monkeypatch.setattr(meshes, "MOST_FACES", 10)
+    path = mesh(tmp_path / "a.stl", trimesh.creation.box())
+    assert compare.main([str(path), *FIXED, f"runs={tmp_path / 'runs'}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{path} cannot be used as a mesh: it has 12 faces, more than 10: simplify it first" in line
     assert not (tmp_path / "runs").exists()
 
 

@@ -4,8 +4,10 @@ import os
 import resource
 import subprocess
 
+import numpy as np
 import pytest
 
+from experiments import compare, export
 from experiments.files import load_arrays
 from tests.faults.places import LONG, OFTEN, ended, good, lasting, nothing_half_written, refusal, same_run
 
@@ -66,6 +68,42 @@ def test_disk_full_of_results(place, small_disk, fill, record_property):
     good(trial.reproduce(*words))
     assert len(lasting(disk / "results")) == 4
     record_property("seen", "the error was named; with room again all rows were added from the finished runs")
+
+
+@pytest.mark.reliability("A disk with no room for an export; then with room again.")
+def test_disk_full_of_an_export(place, small_disk, fill, capsys, record_property):
+    disk, trial = small_disk("disk", 4), place("trial")
+    good(trial.train(*LONG))
+    (run,) = (path.parent for path in trial.runs.glob("*/*/weights.npz"))
+    words = [str(run), str(disk / "kept.npz")]
+    assert export.main(words) == 0
+    kept = (disk / "kept.npz").read_bytes()
+    filler = fill(disk, 0)
+    for name in ("kept.npz", "new.npz", "new.msgpack"):
+        capsys.readouterr()
+        assert export.main([str(run), str(disk / name)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "No space left on device" in line and name in line, line
+    nothing_half_written(disk)
+    assert sorted(path.name for path in disk.iterdir()) == sorted([filler.name, "kept.npz"])
+    assert (disk / "kept.npz").read_bytes() == kept
+    filler.unlink()
+    assert export.main([str(run), str(disk / "new.npz")]) == 0
+    record_property("seen", f"one line, “{line.replace(str(disk), '...')}”, and the file from before stays")
+
+
+@pytest.mark.reliability("A comparison whose output lies on a disk that is mounted to be read alone.")
+def test_a_comparison_without_the_right_to_write_its_output_does_not_begin(
+    small_disk, tmp_path, capsys, record_property
+):
+    disk = small_disk("disk", 1)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    np.save(tmp_path / "tone.npy", np.sin(np.arange(40.0)))
+    words = [str(tmp_path / "tone.npy"), "profile=smoke", "tracking=none", f"runs={tmp_path / 'runs'}"]
+    assert compare.main([*words, "--output", str(disk / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{disk} cannot be written to: choose another" in line and not (tmp_path / "runs").exists()
+    record_property("seen", "one line before anything is trained")
 
 
 @pytest.mark.reliability(

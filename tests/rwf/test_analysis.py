@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rwf
-from rwf.analysis import empirical_ntk, ntk_spectrum, relative_weight_change
+from rwf.analysis import empirical_ntk, ntk_spectrum, relative_layer_changes, relative_weight_change
 
 RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.standard_normal((6, 3)), jnp.float32)
@@ -63,3 +63,21 @@ def test_relative_weight_change_is_that_of_effective_kernels():
         np.testing.assert_allclose(relative_weight_change(factors, initial), np.sqrt(2 / 4), rtol=1e-5)
     with pytest.raises(ValueError, match="no array named 'kernel'"):
         relative_weight_change({"x": jnp.ones(2)}, {"x": jnp.ones(2)})
+
+
+def test_relative_changes_of_layers_are_those_of_effective_kernels():
+    initial = {
+        "a": {"kernel": jnp.eye(2), "bias": jnp.zeros(2)},
+        "b": [{"kernel": jnp.ones((2, 1))}, {"kernel": jnp.ones((1, 3))}],
+    }
+    moved = jax.tree.map(lambda leaf: leaf, initial)
+    moved["a"] = {"kernel": jnp.array([[1.0, 3.0], [4.0, 1.0]]), "bias": jnp.ones(2)}
+    moved["b"][1]["kernel"] = jnp.array([[1.0, 1.0, 2.0]])
+    expected = {"a": np.sqrt(25 / 2), "b/0": 0.0, "b/1": np.sqrt(1 / 3)}
+    for choice in (rwf.Plain(), rwf.RWF(), rwf.WeightNorm(), rwf.AdaptiveActivation()):
+        found = relative_layer_changes(rwf.factorize(moved, choice, jax.random.key(0)), initial)
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="no array named 'kernel'"):
+        relative_layer_changes({"x": jnp.ones(2)}, {"x": jnp.ones(2)})

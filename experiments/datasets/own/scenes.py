@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from experiments.datasets.local import reading
 from experiments.datasets.nerf import Scene, Views
-from experiments.datasets.own.images import reduced
 from experiments.datasets.transforms import check_cameras, image_file, read_listing
 from experiments.files import arrays_checksum, typed_path
 from experiments.task import Source
@@ -46,7 +45,7 @@ class Shots(NamedTuple):
 
 
 def own_scene(folder: str, size: int) -> Scene:
-    """The views of `folder` at `size` pixels, cut to their central squares, what is transparent on black.
+    """The views of `folder`, their longer side reduced to `size` pixels, what is transparent on black.
 
     Raises FileNotFoundError and ValueError, naming the file, where the listing or an image is missing or damaged, for
     images of different sizes, and for cameras that look at nothing in common.
@@ -62,9 +61,10 @@ def own_scene(folder: str, size: int) -> Scene:
                 f"{file} cannot be used as a view: it has {shape[0]} x {shape[1]} pixels and "
                 f"{shots.files[0].name} {shapes[0][0]} x {shapes[0][1]}: all views of a scene have one size"
             )
-    width, height = shapes[0]
-    focals = shots.focals * width / min(width, height) * size
     pixels, poses = np.stack(images), poses.astype(np.float32)
+    focals = shots.focals * shapes[0][0] * size / max(shapes[0])
+    if (pixels == pixels[0, 0, 0]).all():
+        raise ValueError(f"{typed_path(folder)}: all views have one colour: its cameras see nothing")
     checksum = arrays_checksum({"images": pixels, "poses": poses, "focals": focals})
     names = tuple(file.stem for file in shots.files)
     parts = [slice(0, shots.train), slice(0, 0), slice(shots.train, None)]
@@ -152,13 +152,21 @@ def _common_view(poses: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _view(file: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """The central square of a view, float32 (size, size, 3) in [0, 1], and the file's width and height."""
+    """A view, float32 (height, width, 3) in [0, 1], `size` pixels along its longer side; width and height of the file.
+
+    Pixels stay square: of the shorter side what fills no pixel is cut off, half at each end.
+    """
     with reading(file, " as a view"), Image.open(file) as image:
         width, height = image.size
-        side = min(width, height)
-        if side < size:
+        if max(width, height) < size:
             raise ValueError(f"it has {width} x {height} pixels: fewer than task.size={size}")
-        left, top = (width - side) // 2, (height - side) // 2
-        square = image.convert("RGBA").crop((left, top, left + side, top + side))
-    pixels = np.asarray(square, np.float32) / np.float32(255)
-    return reduced(pixels[..., :3] * pixels[..., 3:], size), (width, height)
+        pixels = np.asarray(image.convert("RGBA"), np.float32) / np.float32(255)
+    scale = max(width, height) / size
+    target = (int(width / scale), int(height / scale))
+    if min(target) < 1:
+        raise ValueError(f"{file} has {width} x {height} pixels: too narrow for task.size={size}")
+    left, top = (width - target[0] * scale) / 2, (height - target[1] * scale) / 2
+    box = (left, top, left + target[0] * scale, top + target[1] * scale)
+    channels = np.moveaxis(pixels[..., :3] * pixels[..., 3:], -1, 0)
+    small = [Image.fromarray(c).resize(target, Image.Resampling.BOX, box=box) for c in channels]
+    return np.stack([np.asarray(c) for c in small], axis=-1), (width, height)

@@ -31,6 +31,7 @@ class Setting:
         ["model.activation=relu"],
         ["optimizer.restarts=[]"],
         ["trainer.microbatches=1"],
+        ["trainer.relative_steps=false"],
         ["execution.members=1", "tracking=none", "launcher=basic", "runs=/elsewhere"],
     ],
 )

@@ -133,12 +133,11 @@ def test_a_signal_is_centred_scaled_and_reduced_by_means(tmp_path):
 def listing(folder, views=12, distance=3.0, centre=(7.0, 8.0, 9.0), **changes):
     """A folder of views as nerfstudio lists them, its cameras `distance` times as far as the paper's."""
     poses = scene.cameras(views, 0, 0)
-    images = scene.render(poses, 16)
+    images = np.pad(scene.render(poses, 16), [(0, 0), (0, 0), (4, 4), (0, 0)])  # 24 wide
     (folder / "images").mkdir(parents=True)
     frames = []
     for n, (pose, image) in enumerate(zip(poses, images, strict=True)):
-        wide = np.pad(image, [(0, 0), (4, 4), (0, 0)])  # cut away again
-        Image.fromarray(wide).save(folder / "images" / f"{n}.png")
+        Image.fromarray(image).save(folder / "images" / f"{n}.png")
         pose[:3, 3] = distance * pose[:3, 3] + centre
         frames.append({"file_path": f"images/{n}.png", "transform_matrix": pose.tolist()})
     facts = {"fl_x": scene.focal_length(16), "w": 24, "h": 16, "frames": frames} | changes
@@ -148,7 +147,7 @@ def listing(folder, views=12, distance=3.0, centre=(7.0, 8.0, 9.0), **changes):
 
 def test_a_scene_is_brought_to_the_distances_of_the_papers(tmp_path):
     poses, images = listing(tmp_path / "toys")
-    found = own_scene(str(tmp_path / "toys"), 16)
+    found = own_scene(str(tmp_path / "toys"), 24)
     assert found.source.name == "toys" and len(found.test.images) == 2 and len(found.train.images) == 10
     np.testing.assert_allclose(found.test.images, images[::8] / 255, atol=1e-6)
     np.testing.assert_allclose(found.train.focals[0], scene.focal_length(16), rtol=1e-6)
@@ -173,15 +172,22 @@ def test_views_of_a_scene_have_their_own_focal_lengths(tmp_path):
     content["frames"][8]["fl_x"] = 30.0  # the second test view
     content["frames"][1]["camera_angle_x"] = 2 * np.arctan(12 / 40.0)  # 40 pixels of a view 24 wide
     path.write_text(json.dumps(content))
-    found = own_scene(str(folder), 16)
+    found = own_scene(str(folder), 24)
     np.testing.assert_allclose(found.test.focals, [common, 30])
     np.testing.assert_allclose(found.train.focals, [40] + [common] * 9)
-    half = own_scene(str(folder), 8)
+    half = own_scene(str(folder), 12)
     np.testing.assert_allclose(half.test.focals, found.test.focals / 2)
+    blocks = found.test.images.reshape(2, 8, 2, 12, 2, 3).mean(axis=(2, 4))
+    np.testing.assert_allclose(half.test.images, blocks, atol=1e-6)
+    third = own_scene(str(folder), 8)  # of 16 rows the middle 15 fill 5
+    edges = 0.5 * (found.test.images[:, :-1] + found.test.images[:, 1:])  # half a row is cut at each end
+    assert third.test.images.shape == (2, 5, 8, 3) and edges.shape == (2, 15, 24, 3)
+    np.testing.assert_allclose(third.test.images.mean(axis=(1, 2)), edges.mean(axis=(1, 2)), atol=0.02)
+    np.testing.assert_allclose(third.test.focals, found.test.focals / 3)
     content["frames"][8]["fl_x"] = 31.0
     path.write_text(json.dumps(content))
     scenes._shots.cache_clear()
-    assert own_scene(str(folder), 16).source.checksum != found.source.checksum
+    assert own_scene(str(folder), 24).source.checksum != found.source.checksum
 
 
 def test_a_mesh_keeps_the_way_back_and_several_bodies_are_counted(tmp_path, capsys):

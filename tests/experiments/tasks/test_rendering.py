@@ -100,7 +100,7 @@ def test_views_of_a_ball_are_scored_by_the_mean_over_views(task):
     rows, columns = jnp.meshgrid(pixels, pixels, indexing="ij")
     truth = []
     for pose, focal in zip(shared["test"]["poses"], shared["test"]["focals"], strict=True):
-        origins, directions = pixel_rays(pose, rows, columns, SIZE, focal)
+        origins, directions = pixel_rays(pose, rows, columns, (SIZE, SIZE), focal)
         along = origins + directions * np.linspace(2, 6, 8)[:, None, None, None]
         hit = (jnp.linalg.norm(along, axis=-1) < 0.7).any(axis=0)
         truth.append(np.where(hit[..., None], [0.25, 0.5, 0.75], 0.0))

@@ -66,7 +66,7 @@ def test_gradients_are_finite_where_nothing_or_everything_is_absorbed():
 def test_the_ray_of_a_pixel_by_hand():
     # A camera at (1, 2, 3) turned a quarter about z: its right is the world's y, its up the world's -x.
     pose = jnp.array([[0.0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]])
-    origin, direction = pixel_rays(pose, jnp.array(1), jnp.array(7), 10, 5.0)
+    origin, direction = pixel_rays(pose, jnp.array(1), jnp.array(7), (10, 10), 5.0)
     np.testing.assert_array_equal(origin, [1, 2, 3])
     # Camera direction (2/5, 4/5, -1): two to the right of the middle, four above it.
     np.testing.assert_allclose(direction, [-0.8, 0.4, -1], rtol=1e-6)
@@ -74,14 +74,14 @@ def test_the_ray_of_a_pixel_by_hand():
 
 def test_the_middle_pixel_looks_from_the_camera_at_the_origin():
     pose = jnp.asarray(look_at_origin(0.7, 0.4), jnp.float32)
-    origin, direction = pixel_rays(pose, jnp.array(50), jnp.array(50), 100, focal_length(100))
+    origin, direction = pixel_rays(pose, jnp.array(50), jnp.array(50), (100, 100), focal_length(100))
     np.testing.assert_allclose(origin + direction * jnp.linalg.norm(origin), 0, atol=1e-5)
 
 
 def test_a_thin_shell_is_seen_at_the_distance_of_the_sphere():
     pose = jnp.asarray(look_at_origin(0.3, 0.5), jnp.float32)
     rows, columns = jnp.meshgrid(jnp.arange(8), jnp.arange(8), indexing="ij")
-    origins, directions = pixel_rays(pose, rows.ravel(), columns.ravel(), 8, 20.0)
+    origins, directions = pixel_rays(pose, rows.ravel(), columns.ravel(), (8, 8), 20.0)
     distances = even_distances(2.0, 6.0, 4001)
     points = origins[:, None] + directions[:, None] * distances[:, None]
     density = jnp.where(jnp.linalg.norm(points, axis=-1) < 0.8, 1e5, 0.0)
@@ -102,3 +102,13 @@ def test_jitter_moves_samples_on_by_at_most_a_part_and_differs_between_rays(samp
     np.testing.assert_allclose(moved.mean(), part / 2, rtol=0.05)
     np.testing.assert_allclose(moved.std(), part / math.sqrt(12), rtol=0.05)
     assert len(np.unique(np.asarray(moved))) > 0.9 * moved.size / 8
+
+
+def test_the_middle_of_a_wide_view_is_the_square_view():
+    pose = jnp.asarray(look_at_origin(0.3, 0.5), jnp.float32)
+    rows, columns = jnp.meshgrid(jnp.arange(8), jnp.arange(8), indexing="ij")
+    square = pixel_rays(pose, rows, columns, (8, 8), 20.0)
+    wide = pixel_rays(pose, rows, columns + 3, (8, 14), 20.0)
+    high = pixel_rays(pose, rows + 2, columns, (12, 8), 20.0)
+    for other in (wide, high):
+        np.testing.assert_allclose(other[1], square[1], atol=1e-6)

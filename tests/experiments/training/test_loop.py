@@ -192,6 +192,74 @@ def test_history_has_the_learning_rate_loss_metrics_and_weight_change(tmp_path):
     assert entries[-1]["psnr"] > entries[0]["psnr"]
 
 
+def test_history_has_the_effective_steps_of_layers_as_by_hand(tmp_path):
+    """Against s v in NumPy, of the factors before and after each step of a loop in optax."""
+    steps, every = 6, 3
+    words = (f"trainer.steps={steps}", f"trainer.record_every={every}", "task.images=1")
+    config = smoke(tmp_path, "parameterization=rwf", *words, "trainer.relative_steps=true")
+    data = config.task.items()
+    train(config, data, tmp_path, silent)
+    initialise, apply = rwf.functional(lambda rngs: config.task.network(config.model, config.embedding, rngs))
+    key = jax.random.key(0)
+    params, constants = initialise(jax.random.fold_in(key, NETWORK))
+    factors = rwf.factorize(params, config.parameterization, jax.random.fold_in(key, FACTORS))
+    adam = config.optimizer.transformation()
+    state = adam.init(factors)
+
+    def loss(factors):
+        output = jax.nn.sigmoid(apply(rwf.compose(factors), constants, data.shared["points"]))
+        return 0.5 * jnp.mean((output - data.items["colours"][0]) ** 2)
+
+    def kernels(factors):
+        is_layer = lambda node: isinstance(node, rwf.Factored)  # noqa: E731
+        layers = jax.tree_util.tree_leaves_with_path(factors, is_leaf=is_layer)
+        return {
+            "/".join(str(getattr(entry, "key", getattr(entry, "idx", None))) for entry in path): np.asarray(
+                layer.factors["s"], np.float64
+            )
+            * np.asarray(layer.factors["v"], np.float64)
+            for path, layer in layers
+        }
+
+    gradient, found = jax.jit(jax.grad(loss)), []
+    for _ in range(steps):
+        updates, state = adam.update(gradient(factors), state, factors)
+        before, factors = kernels(factors), optax.apply_updates(factors, updates)
+        after = kernels(factors)
+        each = {
+            f"relative_step/{n}": np.linalg.norm(after[n] - w) / np.linalg.norm(w) for n, w in before.items()
+        }
+        change, size = (
+            np.sqrt(sum(np.sum(np.square(w)) for w in ws))
+            for ws in ([after[n] - w for n, w in before.items()], before.values())
+        )
+        found.append(each | {"relative_step": change / size})
+    entries = list(read_history(tmp_path))
+    assert [entry["step"] for entry in entries] == [every, steps] and len(found[0]) == len(before) + 1 > 3
+    for entry, mine in zip(entries, (found[:every], found[every:]), strict=True):
+        assert {name for name in entry if name.startswith("relative_step")} == mine[0].keys()
+        for name in mine[0]:
+            assert (
+                entry[name] == pytest.approx(np.mean([one[name] for one in mine]), rel=1e-3)
+                and entry[name] > 0
+            )
+
+
+def test_recording_effective_steps_leaves_the_training_as_it_is(tmp_path):
+    configs = {
+        on: smoke(tmp_path, "parameterization=wn", "task.images=1", f"trainer.relative_steps={on}")
+        for on in ("true", "false")
+    }
+    ids, metrics, names = set(), [], []
+    for on, config in configs.items():
+        trained = train(config, config.task.items(), tmp_path / on, silent)
+        ids.add(identity(config, config.task.source()))
+        metrics.append(trained.outcomes[0].metrics["psnr"])
+        names.append({name for entry in read_history(tmp_path / on) for name in entry if "relative" in name})
+    assert len(ids) == 2 and len(names[0]) > 2 and not names[1]
+    assert metrics[0] == pytest.approx(metrics[1], rel=1e-5)
+
+
 def test_rows_carry_what_a_reader_needs(tmp_path):
     config = smoke(tmp_path, "parameterization=rwf", "seed=3")
     (row,) = run(config, silent)

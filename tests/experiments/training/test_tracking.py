@@ -21,7 +21,7 @@ from experiments.running.run import run
 from experiments.tasks.regression import Regression1D
 from experiments.tasks.shape import Shape
 from experiments.training.history import read_history
-from experiments.training.pictures import picture
+from experiments.training.pictures import picture, read_png
 from experiments.training.tracking import (
     Guarded,
     Labels,
@@ -217,6 +217,48 @@ def test_after_an_interruption_the_tracker_hears_the_whole_history(tmp_path, unt
     record_property(
         "seen", f"the tracker heard {len(first)} of {len(whole)} records at first, then all of them once"
     )
+
+
+@pytest.mark.parametrize("until", [math.inf, 9])
+def test_pictures_at_evaluations_are_those_of_shorter_runs_after_an_interruption_too(tmp_path, until, logged):
+    """What a run of 8 steps predicts is the picture at step 8 of a run of 20, whole or ended and repeated."""
+    words = [*WORDS, "trainer.record_every=2", "trainer.evaluate_every=4", "execution.progress_seconds=1e-9"]
+    words += ["execution.checkpoint_seconds=1e-9", "execution.compilation_cache=false"]
+    config = configure([*words, "tracking.pictures=true", f"runs={tmp_path / 'long'}"])
+    heard = []
+
+    def listen(news):
+        heard.append(news)
+        if len(heard) > until:
+            raise Killed
+
+    with contextlib.suppress(Killed):
+        run(config, listen)
+    if until < math.inf:
+        assert 4 < heard[-1].step < 20
+        run(config, lambda _: None)
+    (folder,) = (tmp_path / "long").glob("*/*")
+    (log,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    rows = logged(log).history
+    shown = [step for step, row in rows.items() if "predictions/prediction._type" in row]
+    assert shown == [0, 4, 8, 12, 16, 20]
+    assert [s for s, row in rows.items() if "predictions/truth._type" in row] == [0, 20]  # it does not change
+    short = configure([*words, "tracking=none", "trainer.steps=8", f"runs={tmp_path / 'short'}"])
+    run(short, lambda _: None)
+    (file,) = (tmp_path / "short").glob("*/*/predictions.npz")
+    with np.load(file) as arrays:
+        expected = picture(arrays["prediction"][0])
+    media = log.parent / "files" / rows[8]["predictions/prediction.path"]
+    for kept in (folder / "pictures" / "prediction-00000008.png", media):
+        np.testing.assert_array_equal(read_png(kept), expected)
+
+
+def test_without_the_choice_no_picture_is_drawn_on_the_way(tmp_path):
+    def never():
+        raise AssertionError("drawn")
+
+    Guarded(Recording()).pictures(4, never)
+    assert not WandB().pictures and not list(tmp_path.iterdir())
 
 
 def test_a_run_without_its_result_is_told_to_the_tracker_again(tmp_path):

@@ -50,7 +50,7 @@ def test_a_film_goes_around_the_trained_scene(tmp_path, capsys):
     frame = orbit.orbit(folder, 4, 20)[1]
     pose = look_at_origin(np.pi / 2, np.pi / 6).astype(np.float32)
     np.testing.assert_allclose(pose[:3, 3] / np.linalg.norm(pose[:3, 3]), [0, np.sqrt(0.75), 0.5], atol=1e-6)
-    expected = task.view(network, pose, 20, focal_length(20))
+    expected = task.view(network, pose, (20, 20), focal_length(20))
     np.testing.assert_allclose(frame, np.round(255 * np.clip(expected, 0, 1)), atol=1)
     assert orbit.main([str(tmp_path / "absent"), "--output", str(output)]) == 2
     assert orbit.main([str(folder), "--output", "film.avi"]) == 2
