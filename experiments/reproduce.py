@@ -67,10 +67,15 @@ def reproduce(options: argparse.Namespace) -> int:
     if options.dry_run:
         return 0
     add_rows(options.output, [row for run in planned for row in run.rows or ()])
-    order = planning.ordered(todo, times, shortest=walltime.until() is not None)
+    limited = walltime.until() is not None
+    if limited:
+        times = planning.expected_seconds(todo, [run.row for run in records.every], anywhere=True)
+    order = planning.ordered(todo, times, shortest=limited)
     ended = carry_out(order, launcher, options.runs / "logs", lambda rows: add_rows(options.output, rows))
     ended.failed |= {" ".join(run.words): run.reason for run in blocked}
-    return finish(targets, planned, ended, options, records.published)
+    if not ended.stopped:
+        render(targets, planned, options, records.published)
+    return account(ended, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,8 +137,8 @@ def hardware_profile() -> str:
     return "quick" if on_cpu() else "paper"
 
 
-def finish(targets: Sequence, planned: Sequence, ended: Any, options: Any, published: Sequence) -> int:
-    """Render every target from the planned runs, the published beside them; say what failed; return the exit code."""
+def render(targets: Sequence, planned: Sequence, options: Any, published: Sequence) -> None:
+    """Render every target from the planned runs, the published beside them."""
     from experiments.reporting.loading import Records, load_runs
 
     profile = options.profile or hardware_profile()
@@ -143,13 +148,17 @@ def finish(targets: Sequence, planned: Sequence, ended: Any, options: Any, publi
             print(f"wrote {path}")
         if target.text is not None:
             print(target.text(records))
+
+
+def account(ended: Any, options: Any) -> int:
+    """Say what failed and what time did not suffice for; return the exit code."""
     for label, reason in ended.failed.items():
         print(f"failed: {label}: {reason}", file=sys.stderr)
     if ended.failed:
         print(f"{len(ended.failed)} runs failed; logs: {options.runs / 'logs'}", file=sys.stderr)
     if ended.stopped:
         print(
-            f"time is up: {len(ended.stopped)} runs are not finished; the same command goes on",
+            f"time is up: {len(ended.stopped)} runs are not finished; the same command goes on, and renders at its end",
             file=sys.stderr,
         )
     return ended.exit_code

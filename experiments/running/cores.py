@@ -22,7 +22,6 @@ from experiments.running.worker import ENDS, Message, one_thread
 from experiments.training import walltime
 
 ROOT = Path(__file__).resolve().parents[2]
-GRACE = 60.0  # seconds for the workers to reach a checkpoint once time is up
 
 
 def cores() -> list[int]:
@@ -104,6 +103,8 @@ class _Pool:
                     process = self._start(core, self.logs / f"worker-{number}.log")
                 threading.Thread(target=self._kill_when_stopped, args=(process,), daemon=True).start()
                 for n, message in _train(process, part):
+                    if message["event"] == "lost":
+                        message["event"] = "failed" if self.ending is None else "stopped"
                     with self.lock:
                         self.report(part[n], message)
         finally:
@@ -118,7 +119,7 @@ class _Pool:
             self.ending = time.monotonic()
             for process in list(self.processes):
                 process.terminate()
-        elif time.monotonic() - self.ending > GRACE:
+        elif time.monotonic() - self.ending > walltime.grace():
             self.stop.set()
 
     def report_waiting(self) -> None:
@@ -149,7 +150,7 @@ class _Pool:
 
 
 def _train(process: subprocess.Popen, part: Sequence[Planned]) -> Iterator[tuple[int, Message]]:
-    """What the worker says of each run of `part`, with the run's position, until all have ended."""
+    """What the worker says of each run of `part`, with the run's position, until all have ended or are lost."""
     running = set(range(len(part)))
     try:
         process.stdin.write(json.dumps({"runs": [list(run.words) for run in part]}) + "\n")
@@ -166,4 +167,4 @@ def _train(process: subprocess.Popen, part: Sequence[Planned]) -> Iterator[tuple
         pass
     code = process.wait()
     for n in sorted(running):
-        yield n, {"event": "failed", "error": f"its worker process ended with exit code {code}"}
+        yield n, {"event": "lost", "error": f"its worker process ended with exit code {code}"}

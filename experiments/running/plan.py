@@ -33,6 +33,8 @@ class Planned:
     rows: tuple[Row, ...] | None
     source: Source
     stack: str | None = None  # runs of the same are trained as one program; None: alone
+    seed: int = 0  # the first
+    begun: bool = False  # whether there is a checkpoint to go on from
 
 
 @dataclass(frozen=True)
@@ -79,34 +81,43 @@ def _shares(config: Configuration) -> list[Words]:
 
 def _planned(words: Words, config: Configuration) -> Planned:
     rows, source = runs.finished_rows(config), runs.data_source(config)
+    folder = runs.folder_of(config, source)
     names = (config.experiment, config.parameterization_name, config.embedding_name, config.model_name)
     return Planned(
         label=" ".join((*names, *config.variant, f"seed {config.root.seed}")),
         experiment=config.experiment,
         profile=config.profile,
         words=words,
-        folder=runs.folder_of(config, source),
+        folder=folder,
         steps=config.trainer.steps,
         rows=None if rows is None else tuple(rows),
         source=source,
         stack=stacks.key(config),
+        seed=config.root.seed,
+        begun=any((folder / "checkpoints").glob("*.npz")),
     )
 
 
-def expected_seconds(todo: Sequence[Planned], known: Iterable[Row]) -> list[float | None]:
+def expected_seconds(
+    todo: Sequence[Planned], known: Iterable[Row], anywhere: bool = False
+) -> list[float | None]:
     """Seconds of each run of `todo`: its steps times the median of earlier rows' seconds per step.
 
-    Rows are of its experiment at its profile and this device; None where there is none. Diverged runs, which
-    end early, do not count.
+    Rows are of its experiment at its profile and this device; None where there is none, or with `anywhere` those of
+    other devices, which tell cheap runs from dear ones. Diverged runs, which end early, do not count.
     """
     device = jax.default_backend()
-    step: dict[tuple[str, str], list[float]] = defaultdict(list)
+    step: dict[tuple[str, str, bool], list[float]] = defaultdict(list)
     for row in known:
-        if row.steps and (row.device, row.status) == (device, "finished"):
-            step[row.experiment, row.profile].append(row.seconds / row.steps)
+        if row.steps and row.status == "finished":
+            step[row.experiment, row.profile, row.device == device].append(row.seconds / row.steps)
     times = {name: median(values) for name, values in step.items()}
-    each = [(run, (run.experiment, run.profile)) for run in todo]
-    return [times[name] * run.steps if name in times else None for run, name in each]
+    found = []
+    for run in todo:
+        here, elsewhere = (times.get((run.experiment, run.profile, own)) for own in (True, False))
+        one = elsewhere if here is None and anywhere else here
+        found.append(None if one is None else one * run.steps)
+    return found
 
 
 def parts(todo: Sequence[Planned]) -> list[list[Planned]]:
@@ -124,12 +135,23 @@ def estimated_seconds(todo: Sequence[Planned], times: Sequence[float | None], wo
 def ordered(todo: Sequence[Planned], times: Sequence[float | None], shortest: bool = False) -> list[Planned]:
     """`todo`, the longest first, which keeps all workers busy to the end; runs of unknown length before them.
 
-    `shortest` first where time is limited, so that most of them end.
+    `shortest` first where time is limited, so that most of them end: of equal ones what is begun, then one seed of
+    all parameterizations before the next seed, as they are compared seed by seed; at last those of unknown length,
+    in the order of the plan, of an experiment those of fewer steps before.
     """
     lengths = [float("inf") if time is None else time for time in times]
     found = stacks.together(list(zip(todo, lengths, strict=True)), [run.stack for run in todo])
-    order = sorted(found, key=lambda part: sum(length for _, length in part), reverse=not shortest)
-    return [run for part in order for run, _ in part]
+    if not shortest:
+        order = sorted(found, key=lambda part: sum(length for _, length in part), reverse=True)
+        return [run for part in order for run, _ in part]
+    places = {name: n for n, name in enumerate(dict.fromkeys(run.experiment for run in todo))}
+
+    def key(part: Sequence[tuple[Planned, float]]) -> tuple:
+        first, length = part[0][0], sum(length for _, length in part)
+        unknown = (places[first.experiment], first.steps) if length == float("inf") else ()
+        return length, unknown, not all(run.begun for run, _ in part), first.seed
+
+    return [run for part in sorted(found, key=key) for run, _ in part]
 
 
 def describe(

@@ -183,6 +183,8 @@ class GroupRun:
 
     def _advance_to_end(self, states: tuple[PyTree, ...], step: int) -> tuple[PyTree, ...]:
         steps, every = self.trainer.steps, self.trainer.record_every
+        if step == steps:  # interrupted while it was evaluated
+            return states
         arguments = (self.shared, self.items, self.seeds, self.indices)
         advance = self.programs.advance.lower(states, *arguments, jnp.int32(0), jnp.int32(1)).compile()
         if step == 0 and self.trainer.evaluate_every:
@@ -205,8 +207,10 @@ class GroupRun:
                 states = tuple(state | {"sums": jax.tree.map(_zeroed, state["sums"])} for state in states)
                 if all(self._lost(state, step) for state in states):
                     break
-            out_of_time = walltime.is_up(needed=spent + saving)
-            if step < steps and (out_of_time or time.monotonic() - saved > self.execution.checkpoint_seconds):
+            out_of_time = step < steps and walltime.is_up(needed=spent + saving)
+            kept_long = step < steps and time.monotonic() - saved > self.execution.checkpoint_seconds
+            ending = step == steps and walltime.is_up(needed=walltime.GRACE)  # evaluating may take too long
+            if out_of_time or kept_long or ending:
                 begun = time.monotonic()
                 self._checkpoint(states, step)
                 saved = time.monotonic()
