@@ -66,6 +66,9 @@ def reproduce(options: argparse.Namespace) -> int:
     )
     if options.dry_run:
         return 0
+    if options.fill_cache:
+        planning.make_data(todo)
+        return 0
     add_rows(options.output, [row for run in planned for row in run.rows or ()])
     limited = walltime.until() is not None
     if limited:
@@ -97,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-control", dest="control", action="store_false",
                         help="tables without the control, Plain with its learning rate times e^mean")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    parser.add_argument("--fill-cache", action="store_true",
+                        help="make what the missing runs read, keep it in the cache, and stop")  # fmt: skip
     parser.add_argument(
         "--launcher",
         default="cores",

@@ -12,6 +12,7 @@ import jax
 from tqdm import tqdm
 
 from experiments.config.compose import ConfigError, Configuration, check_network, configure
+from experiments.files import choices_checksum
 from experiments.records import Cell, Row
 from experiments.running import run as runs
 from experiments.running import stacks
@@ -118,6 +119,18 @@ def expected_seconds(
         one = elsewhere if here is None and anywhere else here
         found.append(None if one is None else one * run.steps)
     return found
+
+
+def make_data(todo: Iterable[Planned]) -> None:
+    """Make the data of each run of `todo` once, which leaves in the cache what takes long to make."""
+    done = set()
+    for run in todo:
+        config = configure(run.words)
+        key = choices_checksum(config.resolved["task"])
+        if key not in done:
+            done.add(key)
+            config.task.items()
+            print(f"data of {run.experiment}: {run.source}", flush=True)
 
 
 def parts(todo: Sequence[Planned]) -> list[list[Planned]]:

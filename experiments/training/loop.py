@@ -26,6 +26,8 @@ from experiments.training.progress import Listener, Progress
 from experiments.training.step import Programs, programs
 
 PyTree = Any
+Ahead = Callable[[Sequence[Configuration]], Programs | None]
+"""The programs of a stack of runs where they were prepared before its turn, else None."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def train(config: Configuration, data: Data, folder: Path, listen: Listener) -> 
     return train_stack([Training(config, folder, listen)], data)[0]
 
 
-def train_stack(stack: Sequence[Training], data: Data) -> list[Trained]:
+def train_stack(stack: Sequence[Training], data: Data, ahead: Ahead = lambda _: None) -> list[Trained]:
     """`train` for runs that differ in parameterization and optimizer alone, all in one program.
 
     Each leaves what it would leave alone. A run whose members all diverged has no further records; the
@@ -106,19 +108,27 @@ def train_stack(stack: Sequence[Training], data: Data) -> list[Trained]:
     root, steps = stack[0].config.root, stack[0].config.trainer.steps
     everyone = members.all_members(root.seed, root.seeds, len(data.names))
     if any(outcomes.load(run.checkpoints, everyone, steps) is None for run in stack):
-        _train_groups(stack, data, everyone)
+        _train_groups(stack, data, everyone, ahead)
     for run in stack:  # where there was nothing left to train
         run.recall(data.names, len(outcomes.groups(run.checkpoints)))
     return [outcomes.load(run.checkpoints, everyone, steps) for run in stack]
 
 
-def _train_groups(stack: Sequence[Training], data: Data, everyone: Sequence[Member]) -> None:
+def prepared(configs: Sequence[Configuration], data: Data) -> Programs:
+    """The programs of a stack of runs, for groups as large as the configuration or the memory says."""
+    root = configs[0].root
+    count = len(members.all_members(root.seed, root.seeds, len(data.names)))
+    wanted = configs[0].execution.members
+    return programs(
+        configs, members.group_size(wanted, count, lambda size: _bytes_needed(configs, data, size))
+    )
+
+
+def _train_groups(stack: Sequence[Training], data: Data, everyone: Sequence[Member], ahead: Ahead) -> None:
     """Train group by group what is missing, until every run's folder has the outcomes of `everyone`."""
     configs = [run.config for run in stack]
-    wanted = configs[0].execution.members
-    size = members.group_size(wanted, len(everyone), lambda size: _bytes_needed(configs, data, size))
-    built = programs(configs, size)
-    parts = members.groups(everyone, size)
+    built = ahead(configs) or prepared(configs, data)
+    parts = members.groups(everyone, built.size)
     for group in parts:
         if not all(outcomes.holds(run.checkpoints, group) for run in stack):
             if walltime.is_up():
