@@ -220,8 +220,9 @@ def _text(tar: tarfile.TarFile, info: tarfile.TarInfo) -> str:
 
 
 def _extract(tar: tarfile.TarFile, info: tarfile.TarInfo, path: Path) -> None:
-    with tar.extractfile(info) as content:
-        write_atomically(path, lambda file: shutil.copyfileobj(content, file))
+    content = tar.extractfile(info)
+    assert content is not None  # a regular file, as `contents.checked` has seen
+    write_atomically(path, lambda file: shutil.copyfileobj(content, file))
 
 
 @contextmanager

@@ -53,7 +53,8 @@ class Cores:
 
         return self.workers or (len(cores()) if jax.default_backend() == "cpu" else 1)
 
-    def _ahead(self) -> int:
+    def ahead(self) -> int:
+        """How many parts that come next are compiled in threads."""
         import jax
 
         if self.at_a_time() > 1:  # who trains what comes next is not known
@@ -70,7 +71,7 @@ class Cores:
         pin = count > 1 and jax.default_backend() == "cpu"
         places = [available[n % len(available)] if pin else None for n in range(min(count, len(work)))]
         logs.mkdir(parents=True, exist_ok=True)
-        pool = _Pool(work, logs, report, self._ahead())
+        pool = _Pool(work, logs, report, self.ahead())
         threads = [
             threading.Thread(target=pool.serve, args=(n, place), daemon=True)
             for n, place in enumerate(places)
