@@ -17,8 +17,10 @@ imported by all above. A test holds the imports to this map and to two more rule
     sweep         a grid of finished runs as a table and a heat map     all below
     report        all results as HTML pages                             all below
     orbit         trained scenes from all around, as GIF or MP4         all below
+    carry         runs, rows and caches to another machine and back     all below
     command       errors as one line and exit codes                     running, training, config
     comparison/   one's own data, read, compared and shown              all below
+    carrying/     archives in parts; what goes in, what is taken out    training, records
     benchmarks/   what steps and derivatives cost                       all below
     reporting/    statistics, verdicts; tables, figures, studies, site  config, records, metrics, criteria, surface_view
     running/      what is missing, one run, and who carries runs out    training, config, task, records

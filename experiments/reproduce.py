@@ -66,11 +66,19 @@ def reproduce(options: argparse.Namespace) -> int:
     )
     if options.dry_run:
         return 0
+    if options.fill_cache:
+        planning.make_data(todo)
+        return 0
     add_rows(options.output, [row for run in planned for row in run.rows or ()])
-    order = planning.ordered(todo, times, shortest=walltime.until() is not None)
+    limited = walltime.until() is not None
+    if limited:
+        times = planning.expected_seconds(todo, [run.row for run in records.every], anywhere=True)
+    order = planning.ordered(todo, times, shortest=limited)
     ended = carry_out(order, launcher, options.runs / "logs", lambda rows: add_rows(options.output, rows))
     ended.failed |= {" ".join(run.words): run.reason for run in blocked}
-    return finish(targets, planned, ended, options, records.published)
+    if not ended.stopped:
+        render(targets, planned, options, records.published)
+    return account(ended, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-control", dest="control", action="store_false",
                         help="tables without the control, Plain with its learning rate times e^mean")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    parser.add_argument("--fill-cache", action="store_true",
+                        help="make what the missing runs read, keep it in the cache, and stop")  # fmt: skip
     parser.add_argument(
         "--launcher",
         default="cores",
@@ -132,8 +142,8 @@ def hardware_profile() -> str:
     return "quick" if on_cpu() else "paper"
 
 
-def finish(targets: Sequence, planned: Sequence, ended: Any, options: Any, published: Sequence) -> int:
-    """Render every target from the planned runs, the published beside them; say what failed; return the exit code."""
+def render(targets: Sequence, planned: Sequence, options: Any, published: Sequence) -> None:
+    """Render every target from the planned runs, the published beside them."""
     from experiments.reporting.loading import Records, load_runs
 
     profile = options.profile or hardware_profile()
@@ -148,13 +158,17 @@ def finish(targets: Sequence, planned: Sequence, ended: Any, options: Any, publi
         print(
             f"tables and figures are in {options.output / profile}; `make report` shows them as pages, with curves"
         )
+
+
+def account(ended: Any, options: Any) -> int:
+    """Say what failed and what time did not suffice for; return the exit code."""
     for label, reason in ended.failed.items():
         print(f"failed: {label}: {reason}", file=sys.stderr)
     if ended.failed:
         print(f"{len(ended.failed)} runs failed; logs: {options.runs / 'logs'}", file=sys.stderr)
     if ended.stopped:
         print(
-            f"time is up: {len(ended.stopped)} runs are not finished; the same command goes on",
+            f"time is up: {len(ended.stopped)} runs are not finished; the same command goes on, and renders at its end",
             file=sys.stderr,
         )
     return ended.exit_code

@@ -22,7 +22,7 @@ from experiments.running.worker import ENDS, Message, one_thread
 from experiments.training import walltime
 
 ROOT = Path(__file__).resolve().parents[2]
-GRACE = 60.0  # seconds for the workers to reach a checkpoint once time is up
+AHEAD = 3  # threads that compile what comes next, on an accelerator
 
 
 def cores() -> list[int]:
@@ -37,10 +37,12 @@ class Cores:
     """Worker processes of this machine.
 
     `workers` of them; null: one for each core on a CPU, one on an accelerator. Several on a CPU have one core
-    each; a single one has all cores, or all devices.
+    each; a single one has all cores, or all devices. While a single one trains, it compiles the programs of as many
+    parts that come next as `compile_ahead` says, each in a thread; null: none on a CPU, three on an accelerator.
     """
 
     workers: Annotated[int, Ge(1)] | None = None
+    compile_ahead: Annotated[int, Ge(0)] | None = None
 
     def check(self) -> None:
         """There is always a machine."""
@@ -51,6 +53,16 @@ class Cores:
 
         return self.workers or (len(cores()) if jax.default_backend() == "cpu" else 1)
 
+    def ahead(self) -> int:
+        """How many parts that come next are compiled in threads."""
+        import jax
+
+        if self.at_a_time() > 1:  # who trains what comes next is not known
+            return 0
+        if self.compile_ahead is None:
+            return 0 if jax.default_backend() == "cpu" else AHEAD
+        return self.compile_ahead
+
     def carry_out(self, work: Sequence[Sequence[Planned]], logs: Path, report: Report) -> None:
         """Train `work`, each part in one process; what the processes print goes to files in `logs`."""
         import jax
@@ -59,7 +71,7 @@ class Cores:
         pin = count > 1 and jax.default_backend() == "cpu"
         places = [available[n % len(available)] if pin else None for n in range(min(count, len(work)))]
         logs.mkdir(parents=True, exist_ok=True)
-        pool = _Pool(work, logs, report)
+        pool = _Pool(work, logs, report, self.ahead())
         threads = [
             threading.Thread(target=pool.serve, args=(n, place), daemon=True)
             for n, place in enumerate(places)
@@ -83,11 +95,11 @@ class Cores:
 class _Pool:
     """The queue of parts, the processes that serve it, and who is told."""
 
-    def __init__(self, work: Sequence[Sequence[Planned]], logs: Path, report: Report) -> None:
+    def __init__(self, work: Sequence[Sequence[Planned]], logs: Path, report: Report, ahead: int = 0) -> None:
         self.queue: Queue[Sequence[Planned]] = Queue()
         for part in work:
             self.queue.put(part)
-        self.logs, self.report = logs, report
+        self.logs, self.report, self.ahead = logs, report, ahead
         self.lock, self.stop, self.processes = threading.Lock(), threading.Event(), set[subprocess.Popen]()
         self.ending: float | None = None  # when the workers were told that time is up
 
@@ -103,7 +115,10 @@ class _Pool:
                 if process is None or process.poll() is not None:
                     process = self._start(core, self.logs / f"worker-{number}.log")
                 threading.Thread(target=self._kill_when_stopped, args=(process,), daemon=True).start()
-                for n, message in _train(process, part):
+                following = [] if not self.ahead else list(self.queue.queue)[: self.ahead]
+                for n, message in _train(process, part, following):
+                    if message["event"] == "lost":
+                        message["event"] = "failed" if self.ending is None else "stopped"
                     with self.lock:
                         self.report(part[n], message)
         finally:
@@ -118,7 +133,7 @@ class _Pool:
             self.ending = time.monotonic()
             for process in list(self.processes):
                 process.terminate()
-        elif time.monotonic() - self.ending > GRACE:
+        elif time.monotonic() - self.ending > walltime.grace():
             self.stop.set()
 
     def report_waiting(self) -> None:
@@ -148,11 +163,14 @@ class _Pool:
                 return
 
 
-def _train(process: subprocess.Popen, part: Sequence[Planned]) -> Iterator[tuple[int, Message]]:
-    """What the worker says of each run of `part`, with the run's position, until all have ended."""
+def _train(
+    process: subprocess.Popen, part: Sequence[Planned], following: Sequence[Sequence[Planned]]
+) -> Iterator[tuple[int, Message]]:
+    """What the worker says of each run of `part`, with the run's position, until all have ended or are lost."""
     running = set(range(len(part)))
     try:
-        process.stdin.write(json.dumps({"runs": [list(run.words) for run in part]}) + "\n")
+        request = {"runs": _words(part), "following": [_words(other) for other in following]}
+        process.stdin.write(json.dumps(request) + "\n")
         process.stdin.flush()
         for line in process.stdout:
             message = json.loads(line)
@@ -166,4 +184,8 @@ def _train(process: subprocess.Popen, part: Sequence[Planned]) -> Iterator[tuple
         pass
     code = process.wait()
     for n in sorted(running):
-        yield n, {"event": "failed", "error": f"its worker process ended with exit code {code}"}
+        yield n, {"event": "lost", "error": f"its worker process ended with exit code {code}"}
+
+
+def _words(part: Sequence[Planned]) -> list[list[str]]:
+    return [list(run.words) for run in part]

@@ -50,8 +50,8 @@ class Ended:
 
     @property
     def exit_code(self) -> int:
-        """0 where all ended well, 1 where one failed, `walltime.EXIT_CODE` where time was up."""
-        return 1 if self.failed else walltime.EXIT_CODE if self.stopped else 0
+        """`walltime.EXIT_CODE` where time was up, as repeating then does more; else 1 where one failed, or 0."""
+        return walltime.EXIT_CODE if self.stopped else 1 if self.failed else 0
 
 
 def launcher_of(words: Sequence[str]) -> Any:

@@ -13,6 +13,7 @@ import jax
 from tqdm import tqdm
 
 from experiments.config.compose import ConfigError, Configuration, check_network, compose_config, configure
+from experiments.files import choices_checksum
 from experiments.records import Cell, Row
 from experiments.running import run as runs
 from experiments.running import stacks
@@ -37,6 +38,8 @@ class Planned:
     rows: tuple[Row, ...] | None
     source: Source
     stack: str | None = None  # runs of the same are trained as one program; None: alone
+    seed: int = 0  # the first
+    begun: bool = False  # whether there is a checkpoint to go on from
 
 
 @dataclass(frozen=True)
@@ -97,19 +100,22 @@ def _shares(config: Configuration) -> list[Words]:
 
 def _planned(words: Words, config: Configuration) -> Planned:
     rows, source = runs.finished_rows(config), runs.data_source(config)
+    folder = runs.folder_of(config, source)
     names = (config.experiment, config.parameterization_name, config.embedding_name, config.model_name)
     return Planned(
         label=" ".join((*names, *config.variant, seeds_in_words(config.root.seed, config.root.seeds))),
         experiment=config.experiment,
         profile=config.profile,
         words=words,
-        folder=runs.folder_of(config, source),
+        folder=folder,
         steps=config.trainer.steps,
         seeds=config.root.seeds,
         reduced=config.root.reduced,
         rows=None if rows is None else tuple(rows),
         source=source,
         stack=stacks.key(config),
+        seed=config.root.seed,
+        begun=any((folder / "checkpoints").glob("*.npz")),
     )
 
 
@@ -122,20 +128,42 @@ def seeds_in_words(first: int, count: int) -> str:
     return f"seed {first}" if count == 1 else f"seeds {first} to {first + count - 1}"
 
 
-def expected_seconds(todo: Sequence[Planned], known: Iterable[Row]) -> list[float | None]:
+def expected_seconds(
+    todo: Sequence[Planned], known: Iterable[Row], anywhere: bool = False
+) -> list[float | None]:
     """Seconds of each run of `todo`: its start, and for each step and seed the median of earlier rows.
 
-    Rows are of its experiment at its profile, equally reduced, and this device; None where there is none. Diverged
-    runs, which end early, do not count.
+    Rows are of its experiment at its profile, equally reduced, and this device; None where there is none, or with
+    `anywhere` those of other devices, which tell cheap runs from dear ones. Diverged runs, which end early, do not
+    count.
     """
     device = jax.default_backend()
     step: dict[tuple, list[float]] = defaultdict(list)
     for row in known:
-        if row.iterations_per_second and (row.device, row.status) == (device, "finished"):
-            step[row.experiment, row.profile, row.reduced].append(len(row.items) / row.iterations_per_second)
+        if row.iterations_per_second and row.status == "finished":
+            place = (row.experiment, row.profile, row.reduced, row.device == device)
+            step[place].append(len(row.items) / row.iterations_per_second)
     times = {name: median(values) for name, values in step.items()}
-    each = [(run, (run.experiment, run.profile, run.reduced)) for run in todo]
-    return [START + times[name] * run.steps * run.seeds if name in times else None for run, name in each]
+    found = []
+    for run in todo:
+        here, elsewhere = (
+            times.get((run.experiment, run.profile, run.reduced, own)) for own in (True, False)
+        )
+        one = elsewhere if here is None and anywhere else here
+        found.append(None if one is None else START + one * run.steps * run.seeds)
+    return found
+
+
+def make_data(todo: Iterable[Planned]) -> None:
+    """Make the data of each run of `todo` once, which leaves in the cache what takes long to make."""
+    done = set()
+    for run in todo:
+        config = configure(run.words)
+        key = choices_checksum(config.resolved["task"])
+        if key not in done:
+            done.add(key)
+            config.task.items()
+            print(f"data of {run.experiment}: {run.source}", flush=True)
 
 
 def parts(todo: Sequence[Planned]) -> list[list[Planned]]:
@@ -153,12 +181,23 @@ def estimated_seconds(todo: Sequence[Planned], times: Sequence[float | None], wo
 def ordered(todo: Sequence[Planned], times: Sequence[float | None], shortest: bool = False) -> list[Planned]:
     """`todo`, the longest first, which keeps all workers busy to the end; runs of unknown length before them.
 
-    `shortest` first where time is limited, so that most of them end.
+    `shortest` first where time is limited, so that most of them end: of equal ones what is begun, then one seed of
+    all parameterizations before the next seed, as they are compared seed by seed; at last those of unknown length,
+    in the order of the plan, of an experiment those of fewer steps before.
     """
     lengths = [float("inf") if time is None else time for time in times]
     found = stacks.together(list(zip(todo, lengths, strict=True)), [run.stack for run in todo])
-    order = sorted(found, key=lambda part: sum(length for _, length in part), reverse=not shortest)
-    return [run for part in order for run, _ in part]
+    if not shortest:
+        order = sorted(found, key=lambda part: sum(length for _, length in part), reverse=True)
+        return [run for part in order for run, _ in part]
+    places = {name: n for n, name in enumerate(dict.fromkeys(run.experiment for run in todo))}
+
+    def key(part: Sequence[tuple[Planned, float]]) -> tuple:
+        first, length = part[0][0], sum(length for _, length in part)
+        unknown = (places[first.experiment], first.steps) if length == float("inf") else ()
+        return length, unknown, not all(run.begun for run, _ in part), first.seed
+
+    return [run for part in sorted(found, key=key) for run, _ in part]
 
 
 def describe(

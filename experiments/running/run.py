@@ -29,7 +29,7 @@ from experiments.running import stacks as stack
 from experiments.task import Data, Source, Task
 from experiments.training import collapse, members, microbatches, optimizers, precision
 from experiments.training.history import read_history
-from experiments.training.loop import Training, train_stack
+from experiments.training.loop import Ahead, Training, train_stack
 from experiments.training.outcomes import Outcome, Trained
 from experiments.training.progress import Listener, Progress
 from experiments.training.tracking import Labels, Tracker
@@ -80,9 +80,12 @@ def run(config: Configuration, listen: Listener) -> list[Row]:
     return run_stack([config], [listen])[0]
 
 
-def run_stack(configs: Sequence[Configuration], listeners: Sequence[Listener]) -> list[list[Row]]:
+def run_stack(
+    configs: Sequence[Configuration], listeners: Sequence[Listener], ahead: Ahead = lambda _: None
+) -> list[list[Row]]:
     """`run` for each of `configs`, those that are not finished trained in one program; return the rows of each.
 
+    `ahead` gives programs that were compiled before.
     Raises ConfigError as `run` does, and where `configs` differ in more than parameterization and optimizer.
     """
     stack.check(configs)
@@ -104,11 +107,13 @@ def run_stack(configs: Sequence[Configuration], listeners: Sequence[Listener]) -
         use_compilation_cache(configs[0].execution.compilation_cache)
         with _exclusively(folders):  # another process may finish one while this one waits
             each = zip(configs, folders, listeners, strict=True)
-            _train([one for one in each if not (one[1] / "result.json").exists()], source, data)
+            _train([one for one in each if not (one[1] / "result.json").exists()], source, data, ahead)
     return [_finished(folder / "result.json") for folder in folders]
 
 
-def _train(unfinished: Sequence[tuple[Configuration, Path, Listener]], source: Source, data: Data) -> None:
+def _train(
+    unfinished: Sequence[tuple[Configuration, Path, Listener]], source: Source, data: Data, ahead: Ahead
+) -> None:
     """Train the runs in one program and write what each leaves."""
     with ExitStack() as opened:
         trackers = [opened.enter_context(_tracker(config, folder)) for config, folder, _ in unfinished]
@@ -116,7 +121,7 @@ def _train(unfinished: Sequence[tuple[Configuration, Path, Listener]], source: S
             Training(config, folder, _telling(listen, tracker, config.task))
             for (config, folder, listen), tracker in zip(unfinished, trackers, strict=True)
         ]
-        outcomes = train_stack(trainings, data) if unfinished else []
+        outcomes = train_stack(trainings, data, ahead) if unfinished else []
         for (config, folder, _), tracker, trained in zip(unfinished, trackers, outcomes, strict=True):
             _write(config, folder, source, data, trained, tracker)
 
@@ -190,9 +195,10 @@ def _exclusively(folders: Sequence[Path]) -> Iterator[None]:
 
 
 def use_compilation_cache(enabled: bool) -> None:
-    """Keep compiled programs between processes, in the cache folder."""
+    """Keep compiled programs between processes, in the cache folder, by keys that its place has no part in."""
     if enabled and (folder := cache("xla")) is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # their path would enter the keys
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

@@ -6,6 +6,7 @@ process trains many runs, so that imports are paid once. A cluster's job carries
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -14,11 +15,14 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.files import system_error
 from experiments.training import walltime
 from experiments.training.progress import Listener, Progress, summary
+
+if TYPE_CHECKING:
+    from experiments.training.ahead import Workshop
 
 Message = dict[str, Any]
 ONE_THREAD = {
@@ -83,14 +87,52 @@ def main() -> None:
 
     import jax
 
+    following = Following()
     for line in sys.stdin:
-        train(dict(enumerate(json.loads(line)["runs"])), say)
-        jax.clear_caches()
+        request = json.loads(line)
+        following.parts = request["following"]
+        train(dict(enumerate(request["runs"])), say, following)
+        if following.empty:
+            jax.clear_caches()
 
 
-def train(overrides: Mapping[int, Sequence[str]], say: Callable[[int, Mapping[str, Any]], None]) -> None:
+class Following:
+    """The parts that come next, as words, and the workshop that compiles them once the present part trains."""
+
+    def __init__(self) -> None:
+        self.parts: Sequence[Sequence[Sequence[str]]] = ()
+        self.workshop: Workshop | None = None
+
+    def begin(self) -> None:
+        """Compile what is not begun, in threads. What cannot be configured says so in its turn."""
+        from experiments.config.compose import ConfigError, configure
+        from experiments.training.ahead import Workshop
+
+        if not self.parts:
+            return
+        self.workshop = self.workshop or Workshop(len(self.parts))
+        parts, self.parts = self.parts, ()
+        with contextlib.suppress(ConfigError):
+            self.workshop.expect([[configure(words) for words in part] for part in parts])
+
+    def take(self, stack: Sequence[Any]) -> Any:
+        """The programs of a stack where they were compiled, else None."""
+        return None if self.workshop is None else self.workshop.take(stack)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no programs wait for their turn."""
+        return self.workshop is None or self.workshop.empty
+
+
+def train(
+    overrides: Mapping[int, Sequence[str]],
+    say: Callable[[int, Mapping[str, Any]], None],
+    following: Following | None = None,
+) -> None:
     """Train the runs of a request, keyed by their position in it, as one program; say how each goes.
 
+    With the first step, the programs of what is `following` are begun.
     Where that fails, and not for want of disk, they are trained one by one: one failing cell must not
     end the others.
     """
@@ -109,7 +151,11 @@ def train(overrides: Mapping[int, Sequence[str]], say: Callable[[int, Mapping[st
         ):  # data and compilation come before the first step
             begun = {"step": 0, "steps": config.trainer.steps, "group": 0, "groups": 1, "values": {}}
             say(n, {"event": "progress", **begun})
-        found = run_stack(configs, listeners)
+        if following is None:
+            found = run_stack(configs, listeners)
+        else:
+            listeners[0] = _beginning(following, listeners[0])
+            found = run_stack(configs, listeners, following.take)
     except walltime.OutOfTime as stop:
         alone, failure = True, {"event": "stopped", "error": str(stop)}
     except Exception as error:
@@ -125,6 +171,17 @@ def train(overrides: Mapping[int, Sequence[str]], say: Callable[[int, Mapping[st
             say(n, failure)
         else:
             train({n: words}, say)
+
+
+def _beginning(following: Following, listen: Listener) -> Listener:
+    """`listen`, which begins with what is following once a step was taken: until then this part has all cores."""
+
+    def heard(news: Progress) -> None:
+        listen(news)
+        if news.step:
+            following.begin()
+
+    return heard
 
 
 def progress(say: Callable[[Mapping[str, Any]], None], metric: str) -> Listener:

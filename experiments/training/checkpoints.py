@@ -10,8 +10,9 @@ the one before is used and a warning says so.
 from __future__ import annotations
 
 import json
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,21 @@ def rewind(folder: Path, last: Checkpoint | None) -> None:
     for path in _files(folder):
         if path.name > kept:
             path.unlink(missing_ok=True)
+
+
+def reached(names: Iterable[str]) -> tuple[int, int]:
+    """How far files of these names have come: the group in training, counted from 0, and its step.
+
+    >>> reached(["finished-0000.npz", "group-0001-step-000000250.npz", "group-0001-step-000000200.npz"])
+    (1, 250)
+    """
+    found = [(0, 0)]
+    for name in names:
+        if match := re.fullmatch(r"group-(\d+)-step-(\d+)\.npz", name):
+            found.append((int(match[1]), int(match[2])))
+        elif match := re.fullmatch(r"finished-(\d+)\.npz", name):
+            found.append((int(match[1]) + 1, 0))
+    return max(found)
 
 
 def _read(path: Path, template: PyTree) -> Checkpoint:

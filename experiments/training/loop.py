@@ -27,6 +27,8 @@ from experiments.training.progress import Listener, Progress
 from experiments.training.step import Programs, programs
 
 PyTree = Any
+Ahead = Callable[[Sequence[Configuration]], Programs | None]
+"""The programs of a stack of runs where they were prepared before its turn, else None."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def train(config: Configuration, data: Data, folder: Path, listen: Listener) -> 
     return train_stack([Training(config, folder, listen)], data)[0]
 
 
-def train_stack(stack: Sequence[Training], data: Data) -> list[Trained]:
+def train_stack(stack: Sequence[Training], data: Data, ahead: Ahead = lambda _: None) -> list[Trained]:
     """`train` for runs that differ in parameterization and optimizer alone, all in one program.
 
     Each leaves what it would leave alone. A run whose members all diverged has no further records; the
@@ -110,19 +112,27 @@ def train_stack(stack: Sequence[Training], data: Data) -> list[Trained]:
     root, steps = stack[0].config.root, stack[0].config.trainer.steps
     everyone = members.all_members(root.seed, root.seeds, len(data.names))
     if any(outcomes.load(run.checkpoints, everyone, steps) is None for run in stack):
-        _train_groups(stack, data, everyone)
+        _train_groups(stack, data, everyone, ahead)
     for run in stack:  # where there was nothing left to train
         run.recall(data.names, len(outcomes.groups(run.checkpoints)))
     return [outcomes.load(run.checkpoints, everyone, steps) for run in stack]
 
 
-def _train_groups(stack: Sequence[Training], data: Data, everyone: Sequence[Member]) -> None:
+def prepared(configs: Sequence[Configuration], data: Data) -> Programs:
+    """The programs of a stack of runs, for groups as large as the configuration or the memory says."""
+    root = configs[0].root
+    count = len(members.all_members(root.seed, root.seeds, len(data.names)))
+    wanted = configs[0].execution.members
+    return programs(
+        configs, members.group_size(wanted, count, lambda size: _bytes_needed(configs, data, size))
+    )
+
+
+def _train_groups(stack: Sequence[Training], data: Data, everyone: Sequence[Member], ahead: Ahead) -> None:
     """Train group by group what is missing, until every run's folder has the outcomes of `everyone`."""
     configs = [run.config for run in stack]
-    wanted = configs[0].execution.members
-    size = members.group_size(wanted, len(everyone), lambda size: _bytes_needed(configs, data, size))
-    built = programs(configs, size)
-    parts = members.groups(everyone, size)
+    built = ahead(configs) or prepared(configs, data)
+    parts = members.groups(everyone, built.size)
     for group in parts:
         if not all(outcomes.holds(run.checkpoints, group) for run in stack):
             if walltime.is_up():
@@ -187,6 +197,8 @@ class GroupRun:
 
     def _advance_to_end(self, states: tuple[PyTree, ...], step: int) -> tuple[PyTree, ...]:
         steps, every = self.trainer.steps, self.trainer.record_every
+        if step == steps:  # interrupted while it was evaluated
+            return states
         arguments = (self.shared, self.items, self.seeds, self.indices)
         advance = self.programs.advance.lower(states, *arguments, jnp.int32(0), jnp.int32(1)).compile()
         if step == 0 and self.trainer.evaluate_every:
@@ -209,8 +221,10 @@ class GroupRun:
                 states = tuple(state | {"sums": jax.tree.map(_zeroed, state["sums"])} for state in states)
                 if all(self._lost(state, step) for state in states):
                     break
-            out_of_time = walltime.is_up(needed=spent + saving)
-            if step < steps and (out_of_time or time.monotonic() - saved > self.execution.checkpoint_seconds):
+            out_of_time = step < steps and walltime.is_up(needed=spent + saving)
+            kept_long = step < steps and time.monotonic() - saved > self.execution.checkpoint_seconds
+            ending = step == steps and walltime.is_up(needed=walltime.GRACE)  # evaluating may take too long
+            if out_of_time or kept_long or ending:
                 begun = time.monotonic()
                 self._checkpoint(states, step)
                 saved = time.monotonic()

@@ -86,16 +86,31 @@ def over_members(function: Callable, size: int, in_axes: Sequence[int | None]) -
 
 def place(tree: PyTree, size: int) -> PyTree:
     """`tree` on the devices, its leading member axis spread over them where they divide `size`."""
-    devices = jax.devices()
-    if size % len(devices):
-        return jax.device_put(tree)
-    spread = NamedSharding(Mesh(np.array(devices), ("members",)), PartitionSpec("members"))
-    return jax.device_put(tree, spread)
+    return jax.device_put(tree, _sharding(size, "members"))
 
 
 def replicate(tree: PyTree, size: int) -> PyTree:
     """`tree` whole on every device that `place` uses for groups of `size`."""
+    return jax.device_put(tree, _sharding(size))
+
+
+def shapes(tree: PyTree, size: int, whole: bool = False) -> PyTree:
+    """What `place`, or with `whole` `replicate`, makes of arrays, as shapes that need no memory."""
+    where = _sharding(size) if whole else _sharding(size, "members")
+    kinds = jax.eval_shape(lambda tree: tree, tree)
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where), kinds)
+
+
+def item_shapes(items: PyTree, size: int) -> PyTree:
+    """`shapes` of a group of `size` members, of a task's items stacked along their first axis."""
+    kinds = jax.eval_shape(lambda items: items, items)
+    group = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), kinds)
+    return shapes(group, size)
+
+
+def _sharding(size: int, *axes: str) -> NamedSharding | None:
+    """Over all devices, the first array axis spread where `axes` names one; None where they do not divide `size`."""
     devices = jax.devices()
     if size % len(devices):
-        return jax.device_put(tree)
-    return jax.device_put(tree, NamedSharding(Mesh(np.array(devices), ("members",)), PartitionSpec()))
+        return None
+    return NamedSharding(Mesh(np.array(devices), ("members",)), PartitionSpec(*axes))

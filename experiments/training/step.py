@@ -14,15 +14,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.stages import Compiled, Lowered
 
 import rwf
 from experiments.config.compose import Configuration
-from experiments.training import optimizers
+from experiments.training import members, optimizers
 from experiments.training.members import over_members
 from experiments.training.microbatches import accumulated
 from experiments.training.precision import PRECISIONS
 
 PyTree = Any
+Compiler = Callable[[Lowered], Compiled]
 NETWORK, FACTORS, SAMPLING = range(3)  # streams derived from a seed
 STEP = "relative_step"  # of the history, means over the steps since the record before
 
@@ -39,12 +41,56 @@ class Programs:
     """
 
     size: int
-    start: Callable
-    advance: Callable
-    evaluate: Callable
-    predict: Callable
+    start: Any
+    advance: Any
+    evaluate: OfWeights
+    predict: OfWeights
     weights: Callable
-    weight_change: tuple[Callable, ...]
+    weight_change: tuple[Any, ...]
+
+    def compile(self, shared: PyTree, items: PyTree, compiled: Compiler, weight_change: bool) -> None:
+        """Compile all programs for arguments like these, arrays or shapes, by `compiled`: later calls find them."""
+        number = members.shapes(jax.ShapeDtypeStruct((self.size,), jnp.uint32), self.size)
+        states = members.shapes(
+            _compiled_shapes(self.start.lower(number, shared, items), compiled), self.size
+        )
+        step = jnp.int32(0)
+        advance = self.advance.lower(states, shared, items, number, number, step, step)
+        for n, state in enumerate(_compiled_shapes(advance, compiled)):
+            self.evaluate.compile(compiled, state, shared, items, step)
+            self.predict.compile(compiled, state, shared, items)
+            if weight_change:
+                compiled(self.weight_change[n].lower(state, number))
+
+
+@dataclass(frozen=True)
+class OfWeights:
+    """`functions` of the composed weights, and `beside` of the state itself, whose results are put together.
+
+    Composing is a program of its own: `functions` are then the same programs for all parameterizations.
+    """
+
+    effective: Any
+    functions: tuple[Any, ...]
+    beside: tuple[Any, ...] = ()
+
+    def __call__(self, state: PyTree, *rest: PyTree) -> dict[str, jax.Array]:
+        """The results for one run's state."""
+        found: dict[str, jax.Array] = {}
+        weights = self.effective(state)
+        for function in self.functions:
+            found |= function(weights, *rest)
+        for function in self.beside:
+            found |= function(state, *rest)
+        return found
+
+    def compile(self, compiled: Compiler, state: PyTree, *rest: PyTree) -> None:
+        """Compile all for arguments like these."""
+        weights = _compiled_shapes(self.effective.lower(state), compiled)
+        for function in self.functions:
+            compiled(function.lower(weights, *rest))
+        for function in self.beside:
+            compiled(function.lower(state, *rest))
 
 
 def programs(stack: Sequence[Configuration], size: int) -> Programs:
@@ -155,9 +201,6 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
     evaluated = over(evaluate, 0, None, 0, None)
     predicted, analysed = (over(function, 0, None, 0) for function in (predict, analyse))
 
-    def predictions(state: PyTree, shared: PyTree, items: PyTree) -> dict[str, jax.Array]:
-        return predicted(effective(state), shared, items) | analysed(state, shared, items)
-
     def weights(state: PyTree) -> PyTree:
         factors = jax.vmap(optimizers.evaluated)(state["optimizer"], state["factors"])
         return {"factors": factors, "constants": state["constants"]}
@@ -166,8 +209,8 @@ def programs(stack: Sequence[Configuration], size: int) -> Programs:
         size,
         start=over(start, 0, None, 0, compiler_options={"xla_backend_optimization_level": 0}),  # runs once
         advance=over(advance, 0, None, 0, 0, 0, None, None, donate_argnums=0),
-        evaluate=lambda state, shared, items, step: evaluated(effective(state), shared, items, step),
-        predict=predictions,
+        evaluate=OfWeights(effective, (evaluated,)),
+        predict=OfWeights(effective, (predicted,), (analysed,)),
         weights=weights,
         weight_change=tuple(over(functools.partial(weight_change, n), 0, 0) for n in range(len(stack))),
     )
@@ -185,6 +228,16 @@ def relative_steps(factors: PyTree, before: PyTree) -> dict[str, jax.Array]:
     layers = rwf.analysis.relative_layer_changes(factors, before)
     together = rwf.analysis.relative_weight_change(factors, before)
     return {STEP: together} | {f"{STEP}/{name}": step for name, step in layers.items()}
+
+
+def _compiled_shapes(lowered: Lowered, compiled: Compiler) -> PyTree:
+    """The shapes of what a program gives, compiled, and where its parts lie."""
+    where = compiled(lowered).output_shardings
+    return jax.tree.map(
+        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+        lowered.out_info,
+        where,
+    )
 
 
 def _together(function: Callable, trees: Sequence[PyTree]) -> list[PyTree]:

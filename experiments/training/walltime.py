@@ -10,6 +10,9 @@ EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: not done, and worth repeating
 UNTIL = "RWF_UNTIL"
 """Environment variable with the end of the time limit, in seconds since 1970, for processes started by this one."""
 
+GRACE = 60.0  # seconds after a signal for what is not stepping, such as an evaluation; a limit leaves LATEST
+LATEST = 5.0
+
 _told = False
 
 
@@ -38,6 +41,15 @@ def tell() -> None:
     """Let the time be up now."""
     global _told
     _told = True
+
+
+def grace() -> float:
+    """Seconds that a process which does not stop by itself is left once time is up.
+
+    A signal comes before the end of a job; a limit is the end, and what is not whole by then is in a checkpoint.
+    """
+    end = until()
+    return LATEST if end is not None and time.time() >= end else GRACE
 
 
 def is_up(needed: float = 0.0) -> bool:

@@ -42,10 +42,7 @@ def records(path: Path):
 
 
 def read_offline(path: Path) -> Logged:
-    """What the `.wandb` file `path` says of its run; W&B's own process may write it a moment after the run's end."""
-    until = time.monotonic() + 20
-    while path.stat().st_size <= HEADER and time.monotonic() < until:
-        time.sleep(0.05)
+    """What the `.wandb` file `path` says of its run."""
     run, history, summary, exit_code = None, {}, {}, None
     for record in records(path):
         kind = record.WhichOneof("record_type")

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from experiments.config.compose import group_options
 from experiments.records import Cell, read_results, read_runs
 from experiments.reproduce import main
 from experiments.running.cores import Cores
+from experiments.running.engine import Ended, carry_out
 from experiments.running.plan import (
     START,
     describe,
@@ -24,6 +27,7 @@ from experiments.running.plan import (
     requests,
 )
 from experiments.running.plan import plan as plan_words
+from experiments.training import walltime
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("plain", "aa", "wn", "rwf")
@@ -230,3 +234,56 @@ def test_an_interrupted_reproduction_goes_on(tmp_path):
     done = reproduce(tmp_path, "table_6")
     assert done.returncode == 0 and f"[{15 - finished}/{15 - finished}]" in done.stdout
     assert "pending" not in (tmp_path / "output" / "smoke" / "table_6.md").read_text()
+
+
+def test_with_little_time_cheap_rows_come_first_then_what_is_begun_then_seed_by_seed(tmp_path):
+    words = [*options(tmp_path), "seeds=2"]
+    images, _ = plan(cells("plain", "rwf"), "smoke", words)
+    lines, _ = plan([Cell("regression_1d", "rwf", "none", "mlp")], "smoke", words[:2])
+    text, _ = plan([Cell("image_text", "rwf", "gaussian", "mlp", ("trainer.steps=90",)),
+                    Cell("image_text", "rwf", "gaussian", "mlp")], "smoke", words[:2])  # fmt: skip
+    assert [(run.seed, run.begun) for run in images] == [(0, False), (1, False)] * 2
+    images[3] = replace(images[3], begun=True)
+    order = ordered([*text, *images, *lines], [None, None, 9.0, 9.0, 9.0, 9.0, 2.0], shortest=True)
+    assert order == [*lines, images[3], images[0], images[2], images[1], text[1], text[0]]
+
+
+def test_a_checkpoint_makes_a_run_begun(tmp_path):
+    (run,), _ = plan(cells("rwf"), "smoke", options(tmp_path))
+    (run.folder / "checkpoints").mkdir(parents=True)
+    (run.folder / "checkpoints" / "group-0000-step-000000005.npz").touch()
+    assert [one.begun for one in plan(cells("rwf"), "smoke", options(tmp_path))[0]] == [True]
+
+
+def test_rows_of_other_devices_order_what_this_one_has_not_run(table, tmp_path):
+    todo, _ = plan(cells("aa"), "smoke", options(tmp_path))
+    row = read_runs(table[0] / "runs")[0]
+    other = replace(row, device="gpu", seconds=3 * row.seconds)
+    assert expected_seconds(todo, [other]) == [None]
+    assert expected_seconds(todo, [other], anywhere=True) == [pytest.approx(3 * row.seconds)]
+    assert expected_seconds(todo, [other, row], anywhere=True) == [pytest.approx(row.seconds)]
+
+
+def test_time_that_is_up_is_worth_repeating_whatever_failed():
+    codes = [Ended(failed, stopped).exit_code for failed in ({}, {"a": "why"}) for stopped in ([], ["b"])]
+    assert codes == [0, walltime.EXIT_CODE, 1, walltime.EXIT_CODE]
+
+
+@pytest.mark.slow
+def test_a_limit_ends_a_reproduction_in_time_at_a_checkpoint_with_nothing_rendered(tmp_path):
+    words = ["table_6", "--no-control", "--workers", "1", "--set", "trainer.steps=1000000000"]
+    begun, limit = time.monotonic(), 120
+    done = reproduce(tmp_path, *words, "--time-limit", str(limit))
+    assert done.returncode == walltime.EXIT_CODE and time.monotonic() - begun < limit + 90, done.stderr
+    assert "time is up: 12 runs are not finished" in done.stderr and "stopped in time at step" in done.stdout
+    assert len(list((tmp_path / "runs").glob("*/*/checkpoints"))) == 1 and "wrote" not in done.stdout
+
+
+def test_a_worker_that_does_not_end_in_time_is_ended_and_its_run_is_not_failed(tmp_path, monkeypatch):
+    monkeypatch.setenv(walltime.UNTIL, repr(time.time() + 2))  # while the worker still imports or compiles
+    monkeypatch.setattr(walltime, "LATEST", 0.5)
+    todo, _ = plan(cells("plain", "rwf"), "smoke", options(tmp_path))
+    begun = time.monotonic()
+    ended = carry_out(todo, Cores(workers=1), tmp_path / "logs")
+    assert time.monotonic() - begun < 30 and not ended.failed
+    assert sorted(ended.stopped) == sorted(run.label for run in todo)

@@ -14,6 +14,7 @@ import pytest
 from experiments.config.compose import configure, group_options
 from experiments.records import read_runs
 from experiments.running.clusters import Submitit
+from experiments.running.cores import Cores
 from experiments.running.engine import LaunchError
 from experiments.training import walltime
 
@@ -277,3 +278,23 @@ def test_a_table_is_reproduced_on_a_cluster(tmp_path, launcher, request):
     )
     assert done.returncode == 0 and "27.35" in done.stdout, done.stdout + done.stderr
     assert {row.parameterization for row in read_runs(tmp_path / "runs")} >= {"plain", "aa", "wn", "rwf"}
+
+
+def test_one_process_on_an_accelerator_compiles_what_comes_next(monkeypatch):
+    def ahead(backend: str, **settings) -> int:
+        monkeypatch.setattr("jax.default_backend", lambda: backend)
+        return Cores(**settings).ahead()
+
+    assert ahead("gpu") == 3 and ahead("gpu", compile_ahead=1) == 1 and ahead("gpu", compile_ahead=0) == 0
+    assert ahead("cpu", workers=1) == 0 and ahead("cpu", workers=1, compile_ahead=2) == 2
+    assert ahead("gpu", workers=2) == 0 and ahead("cpu", workers=2, compile_ahead=2) == 0
+
+
+@pytest.mark.slow
+def test_a_worker_is_told_what_follows_and_trains_it_to_the_same_bits(tmp_path):
+    for name, ahead in (("usual", 0), ("ahead", 2)):
+        words = ["parameterization=plain,aa,wn", "launcher=basic", f"launcher.compile_ahead={ahead}"]
+        ended(start(tmp_path / name, *words))
+    for path in tmp_path.glob("usual/*/*/weights.npz"):
+        assert path.read_bytes() == (tmp_path / "ahead" / path.relative_to(tmp_path / "usual")).read_bytes()
+    assert len(read_runs(tmp_path / "ahead")) == 3

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +14,9 @@ import rwf
 from experiments.config.compose import ConfigError, configure
 from experiments.running.run import identity, run
 from experiments.task import Data
-from experiments.training import members, outcomes
+from experiments.training import members, outcomes, walltime
 from experiments.training.history import read_history
-from experiments.training.loop import Trainer, _next_call, train
+from experiments.training.loop import GroupRun, Trainer, _next_call, train
 from experiments.training.outcomes import Outcome
 from experiments.training.step import FACTORS, NETWORK
 
@@ -168,6 +169,31 @@ def test_the_result_does_not_depend_on_how_the_steps_are_cut_into_calls(tmp_path
     for left, right in zip(results[0].outcomes, results[1].outcomes, strict=True):
         assert left.metrics == right.metrics
         assert left.predictions["prediction"].tobytes() == right.predictions["prediction"].tobytes()
+
+
+def test_near_the_end_of_time_the_last_steps_are_kept_before_they_are_evaluated(tmp_path, monkeypatch):
+    whole, cut = (
+        smoke(tmp_path / name, "parameterization=rwf", "task.images=1") for name in ("whole", "cut")
+    )
+    expected = run(whole, silent)[0].metrics
+    with monkeypatch.context() as patch:
+        patch.setenv(
+            walltime.UNTIL, repr(time.time() + walltime.GRACE - 1)
+        )  # of a limit that is far enough for steps
+        patch.setattr(
+            GroupRun, "_outcomes", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )  # killed then
+        with pytest.raises(KeyboardInterrupt):
+            run(cut, silent)
+    heard = []
+    assert run(cut, heard.append)[0].metrics == expected
+    assert [news.step for news in heard] == [20]  # what was kept; no step is taken again
+    left, right = (next(tmp_path.glob(f"{name}/*/*/history.jsonl")) for name in ("whole", "cut"))
+    assert _timeless(left) == _timeless(right)
+
+
+def _timeless(path):
+    return [{**json.loads(line), "seconds": None} for line in path.read_text().splitlines()]
 
 
 def test_calls_never_pass_a_record():
