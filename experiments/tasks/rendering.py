@@ -141,7 +141,8 @@ class InverseRendering(Task):
 def render(network: Network, origins: jax.Array, directions: jax.Array, distances: jax.Array) -> jax.Array:
     """Colours (rays, 3) seen along rays sampled at `distances`, (rays, samples) or (samples,) for all alike."""
     points = origins[:, None] + directions[:, None] * distances[..., None]
-    output = network(points)
+    output = network(points.reshape(-1, 3))  # two axes: a GPU has no fast gradient product for three
+    output = output.reshape(*points.shape[:-1], -1)
     colours, density = jax.nn.sigmoid(output[..., :3]), jax.nn.relu(output[..., 3])
     return composite(colours, density, jnp.broadcast_to(distances, density.shape))
 
