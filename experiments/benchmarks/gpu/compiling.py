@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import topologies
 
+from experiments.config.build import first_line
 from experiments.config.compose import ConfigError, Configuration
 from experiments.running.stacks import check
 from experiments.training.step import programs
@@ -42,7 +43,7 @@ def compiled_for_h100(stack: Sequence[Configuration], size: int = 1) -> jax.stag
 
     Nothing is executed, and no data is read or generated: the shapes are those that the task states. What a card
     would choose by trying, the kernels of its products above all, can differ.
-    Raises ConfigError for runs that do not stack, and without the compiler.
+    Raises ConfigError for runs that do not stack, without the compiler, and where it fails.
     """
     check_compiler()
     check(stack)
@@ -52,7 +53,10 @@ def compiled_for_h100(stack: Sequence[Configuration], size: int = 1) -> jax.stag
     built = programs(stack, size)
     states = jax.eval_shape(built.start, seeds, shared, items)
     arguments = for_h100((states, shared, items, seeds, seeds, number, number))
-    return built.advance.lower(*arguments).compile(compiler_options=OPTIONS)
+    try:
+        return built.advance.lower(*arguments).compile(compiler_options=OPTIONS)
+    except jax.errors.JaxRuntimeError as error:
+        raise ConfigError(f"the compiler for a GPU gives up: {first_line(error)}") from error
 
 
 def for_h100(arguments: Any) -> Any:
