@@ -1,6 +1,7 @@
 """Programs for an H100: how their text is read, on a text with known numbers, and those of Table 1 (slow)."""
 
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -8,12 +9,20 @@ import jax.numpy as jnp
 import pytest
 
 from experiments.benchmarks.gpu import bounds, compiling, hlo, traffic
-from experiments.config.compose import ConfigError
+from experiments.config.compose import ConfigError, configure
+from experiments.reporting.tables import bounds as tables
+from experiments.reporting.tables.bounds import SAME
+from experiments.training.step import programs
 from rwf.precision import exact_matmul
-from scripts import gpu_program
+from scripts import gpu_program, update_docs
 
-PUBLISHED = Path(__file__).resolve().parents[3] / "results" / "speed" / "gpu"
-PRECISIONS = ("float32", "tensorfloat32", "tensorfloat32_x3", "bfloat16")
+ROOT = Path(__file__).resolve().parents[3]
+PUBLISHED = {path.stem: json.loads(path.read_text()) for path in ROOT.glob("results/speed/gpu/*.json")}
+PROGRAMS = [
+    (experiment, precision)
+    for experiment in sorted(PUBLISHED)
+    for precision in PUBLISHED[experiment]["steps"]
+]
 
 # A loop whose body draws 8 of 1000 rows, multiplies them by a kernel in TF32, takes the sine, and keeps a row; then
 # an inner loop of 5 turns, each a bfloat16 product by the linear algebra library.
@@ -104,8 +113,7 @@ def test_a_phase_in_tf32_is_seen(compiler):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("experiment", gpu_program.table_1())
+@pytest.mark.parametrize(("experiment", "precision"), PROGRAMS)
 def test_programs_of_table_1_for_an_h100(experiment, precision, compiler):
     words = [f"experiment={experiment}", "profile=paper", "tracking=none", f"trainer.precision={precision}"]
     step, _ = bounds.step_on_h100(gpu_program.runs(words, None))
@@ -113,10 +121,52 @@ def test_programs_of_table_1_for_an_h100(experiment, precision, compiler):
     assert set(step.products) <= {precision, "float32"}  # what a task or a layer asks more for stays float32
     assert step.products[precision] > 0
 
-    published = json.loads((PUBLISHED / f"{experiment}.json").read_text())
+    published = PUBLISHED[experiment]
     if published["packages"]["jaxlib"] != jax.lib.__version__:
         pytest.skip("sizes are published for jaxlib " + published["packages"]["jaxlib"])
     sizes = published["steps"][precision]
     assert step.temporary == pytest.approx(sizes["temporary_bytes"], rel=0.05)
     assert step.launches == pytest.approx(sizes["kernels"], rel=0.05)
     assert step.bytes == pytest.approx(sizes["bytes"], rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("same", "other"), SAME.items())
+def test_programs_that_are_compiled_once_are_the_same(same, other):
+    def traced(experiment):
+        words = [f"experiment={experiment}", "profile=paper", "tracking=none", "parameterization=rwf"]
+        config = configure(words)
+        item, shared = config.task.shapes()
+        items = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), item)
+        seeds, number = jax.ShapeDtypeStruct((1,), jnp.uint32), jax.ShapeDtypeStruct((), jnp.int32)
+        built = programs([config], 1)
+        states = jax.eval_shape(built.start, seeds, shared, items)
+        step = built.advance.trace(states, shared, items, seeds, seeds, number, number).jaxpr
+        return re.sub(r"0x[0-9a-f]+", "", str(step))
+
+    assert traced(same) == traced(other)
+
+
+def test_every_experiment_of_table_1_has_its_published_program():
+    assert {SAME.get(name, name) for name in gpu_program.table_1()} == set(PUBLISHED)
+    for name, published in PUBLISHED.items():
+        assert {"float32", "tensorfloat32"} < set(published["steps"]), name
+
+
+def test_bounds_measured_rates_and_totals_by_hand():
+    program = {"runs": 4, "memory_bound_ms": 0.4, "product_bound_ms": 0.1}
+    steps = {"float32": program, "tensorfloat32": {**program, "memory_bound_ms": 0.2}}
+    names = {SAME.get(name, name) for name in gpu_program.table_1()}
+    rates = {"ct_shepp": {"rate": 2000, "precision": "tensorfloat32", "runs": 1}}
+    found = tables.Bounds({name: {"steps": steps} for name in names}, rates)
+    assert found.ratio("ct_shepp") == pytest.approx(
+        0.5 / (0.2 / 4)
+    )  # half a millisecond a run, over a quarter of 0.2
+    # 16 images for 2,000 steps in four columns, 0.1 ms each; and as long again for each time the bound.
+    assert found.minutes("image_natural", "float32", 1.0) == pytest.approx(4 * 16 * 2000 * 0.1 / 6e4)
+    assert found.minutes("image_text", "float32", 3.0) == 3 * found.minutes("image_natural", "float32", 1.0)
+
+
+def test_the_page_has_what_the_command_writes():
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert update_docs.bounded() in page
