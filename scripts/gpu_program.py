@@ -14,8 +14,10 @@ card nor data.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def compiled(experiment: str, settings: list[str], options: argparse.Namespace) -> bool:
     """Compile, print and write one experiment in each precision; whether all of them compiled."""
-    measured, complete = {}, True
+    measured, complete, facts = {}, True, provenance()
     for wanted in options.precisions:
         words = [f"experiment={experiment}", f"profile={options.profile}", "tracking=none", *settings]
         words += [] if wanted is None else [f"trainer.precision={wanted}"]
@@ -79,13 +81,24 @@ def compiled(experiment: str, settings: list[str], options: argparse.Namespace) 
         precision = stack[0].trainer.precision
         print(line(experiment, precision, len(stack), step), flush=True)
         print(*largest(step, options.kernels), sep="\n", end="\n" * (options.kernels > 0), flush=True)
-        measured[precision] = {"runs": len(stack), "members": options.members, **step.numbers()}
+        here = {
+            "runs": len(stack),
+            "members": options.members,
+            "commit": facts["commit"],
+            "dirty": facts["dirty"],
+        }
+        measured[precision] = {**here, **step.numbers()}
         if options.hlo:
             write_text(options.hlo / f"{experiment}_{precision}.hlo", text)
         jax.clear_caches()
     if options.output and measured:
-        facts = {"profile": options.profile, "card": "H100 SXM", "settings": settings, **origin()}
-        write_json(options.output / f"{experiment}.json", {**facts, "steps": measured})
+        about = {
+            "profile": options.profile,
+            "card": "H100 SXM",
+            "settings": settings,
+            "packages": facts["packages"],
+        }
+        keep(options.output / f"{experiment}.json", about, measured)
     return complete
 
 
@@ -126,10 +139,11 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def origin() -> dict[str, Any]:
-    """What the numbers were compiled from and with."""
-    facts = provenance()
-    return {name: facts[name] for name in ("commit", "dirty", "packages") if name in facts}
+def keep(path: Path, about: dict[str, Any], measured: dict[str, Any]) -> None:
+    """Write the numbers of an experiment; those of other precisions stay where all they are about is the same."""
+    former = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    same = all(former.get(name) == value for name, value in about.items())
+    write_json(path, {**about, "steps": {**(former["steps"] if same else {}), **measured}})
 
 
 if __name__ == "__main__":
