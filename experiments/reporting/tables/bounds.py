@@ -6,7 +6,7 @@ The bounds are those of the compiled programs (`scripts.gpu_program`); the measu
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,17 +32,11 @@ VISION = (
     "ct_atlas",
     "nerf_lego",
 )
-CHOICES: Mapping[str, Callable[[str], str]] = {
-    "float32": lambda name: "float32",
-    "TF32 in images, shapes, tomography, rendering and Burgers, else float32": lambda name: (
-        "tensorfloat32" if name in (*VISION, "burgers") else "float32"
-    ),
-    "bfloat16 in images, shapes, tomography and rendering, TF32 in Burgers, else float32": lambda name: (
-        "bfloat16" if name in VISION else "tensorfloat32" if name == "burgers" else "float32"
-    ),
-    "the same, and three TF32 products for float32": lambda name: (
-        "bfloat16" if name in VISION else "tensorfloat32" if name == "burgers" else "tensorfloat32_x3"
-    ),
+# Precisions of Table 1: of images, shapes, tomography and rendering; of Burgers' equation; of the others.
+CHOICES = {
+    "float32": ("float32", "float32", "float32"),
+    "TF32, float32": ("tensorfloat32", "tensorfloat32", "float32"),
+    "bfloat16, TF32, float32": ("bfloat16", "tensorfloat32", "float32"),
 }
 SHORT = {
     "float32": "float32",
@@ -99,14 +93,19 @@ class Bounds:
         each = self.bound(experiment, precision) / self.steps(experiment)[precision]["runs"]
         return turns * ratio * each / 6e4
 
-    def total(self, choice: Callable[[str], str], own: bool) -> float:
-        """Minutes of Table 1 with the precision that `choice` gives each experiment.
+    def total(self, choice: Sequence[str], own: bool) -> float:
+        """Minutes of Table 1 in the precisions of one of `CHOICES`.
 
         With the ratio of `REFERENCE` for all, or each experiment's `own`.
         """
-        return sum(
-            self.minutes(name, choice(name), self.ratio(name if own else REFERENCE)) for name in self.lines
-        )
+        ratios = {name: self.ratio(name if own else REFERENCE) for name in self.lines}
+        return sum(self.minutes(name, chosen(choice, name), ratio) for name, ratio in ratios.items())
+
+
+def chosen(choice: Sequence[str], experiment: str) -> str:
+    """The precision that one of `CHOICES` gives an experiment."""
+    vision, burgers, others = choice
+    return vision if experiment in VISION else burgers if experiment == "burgers" else others
 
 
 def programs(bounds: Bounds) -> Grid:
@@ -146,17 +145,18 @@ def _program(bounds: Bounds, name: str, precision: str) -> tuple[Cell, ...]:
 
 
 def totals(bounds: Bounds) -> Grid:
-    """Minutes of all of Table 1, one seed, for some choices of precision, predicted in two ways."""
-    head = (
-        "Table 1, one seed, four columns, in",
-        "by tomography's ratio, min",
-        "by each one's own ratio, min",
-    )
+    """Predicted minutes of each row of Table 1 and of all, one seed in four columns, for some choices of precision."""
+    reference = bounds.ratio(REFERENCE)
     body = [
-        (Cell(words), *(Cell(f"{bounds.total(choice, own):.0f}") for own in (False, True)))
-        for words, choice in CHOICES.items()
+        (label, [bounds.minutes(name, chosen(choice, name), reference) for choice in CHOICES.values()])
+        for name, label in bounds.lines.items()
     ]
-    return Grid("totals", "", "", head, frozenset({1, 2}), tuple(body))
+    body.append(("all", [bounds.total(choice, own=False) for choice in CHOICES.values()]))
+    body.append(
+        ("all, each by its own ratio", [bounds.total(choice, own=True) for choice in CHOICES.values()])
+    )
+    rows = tuple((Cell(words), *(Cell(f"{minutes:.1f}") for minutes in numbers)) for words, numbers in body)
+    return Grid("totals", "", "", ("minutes of", *CHOICES), frozenset(range(1, 1 + len(CHOICES))), rows)
 
 
 def ratios(bounds: Bounds) -> str:
