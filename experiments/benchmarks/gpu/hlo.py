@@ -92,7 +92,7 @@ class Program:
         if one.opcode == "parameter":
             return self._arguments(computation, int(one.literal))
         if one.opcode == "get-tuple-element":
-            return self._part(computation, one.operands[0], int(_integer(one, "index")))
+            return self._part(computation, one.operands[0], int(attribute(one, "index", r"(\d+)")))
         if one.opcode in ("fusion", "call"):
             called = self.computations[one.called[0]]
             return [(called, called.root)]
@@ -176,19 +176,20 @@ def bytes_of(type_: str) -> int:
     )
 
 
-def attribute(one: Instruction, name: str) -> str:
-    """The computation that `name=%computation` names."""
-    return re.search(rf"{name}=%([\w.\-]+)", one.attributes)[1]
+def attribute(one: Instruction, name: str, pattern: str = r"%([\w.\-]+)") -> str:
+    """What `name=` says of an instruction, by default the computation that `name=%computation` names.
+
+    Raises ValueError where it says nothing.
+    """
+    if found := re.search(rf"\b{name}={pattern}", one.attributes):
+        return found[1]
+    raise ValueError(f"{one.name}, of kind {one.opcode}, does not state its {name}")
 
 
 def axes(one: Instruction, name: str) -> list[int]:
     """The axes that `name={0,1}` lists; none where it is absent."""
     found = re.search(rf"{name}=\{{([\d,]*)\}}", one.attributes)
     return [int(axis) for axis in found[1].split(",") if axis] if found else []
-
-
-def _integer(one: Instruction, name: str) -> str:
-    return re.search(rf"{name}=(\d+)", one.attributes)[1]
 
 
 def _instruction(name: str, text: str) -> Instruction:

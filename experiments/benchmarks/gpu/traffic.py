@@ -192,7 +192,7 @@ def _flops(computation: Computation, one: Instruction) -> int:
 
 def _feature_axis(one: Instruction) -> int:
     """The axis of features in a convolution's result."""
-    return re.search(r"dim_labels=\w+->(\w+)", one.attributes)[1].index("f")
+    return hlo.attribute(one, "dim_labels", r"\w+->(\w+)").index("f")
 
 
 def _gemm(one: Instruction) -> dict:

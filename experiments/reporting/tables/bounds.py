@@ -19,8 +19,7 @@ from experiments.reporting.tables.grid import Cell, Grid
 SAME = {
     "image_text": "image_natural",
     "shape_armadillo": "shape_dragon",
-    "ct_atlas": "ct_shepp",
-}  # but for data
+}  # programs that are equal but for data
 COLUMNS = 4  # Plain, AA, WN and RWF
 REFERENCE = "ct_shepp"  # whose measured time over its bound stands for a large program's
 VISION = (
@@ -58,7 +57,7 @@ class Bounds:
         """Of a folder with a file for each program and a file of rates. Raises OSError where they cannot be read."""
         found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
         measured = json.loads(rates.read_text(encoding="utf-8"))["runs_times_steps_per_second"]
-        return cls(found, measured)
+        return cls(found, {name: rate for name, rate in measured.items() if "assumed_from" not in rate})
 
     @cached_property
     def lines(self) -> dict[str, str]:
@@ -80,7 +79,9 @@ class Bounds:
         return rate["precision"], 1e3 * rate["runs"] / rate["rate"]
 
     def ratio(self, experiment: str) -> float:
-        """The measured milliseconds of one run's step over their bound."""
+        """The measured milliseconds of one run's step over their bound; of `REFERENCE` where none was measured."""
+        if experiment not in self.rates:
+            return self.ratio(REFERENCE)
         precision, milliseconds = self.measured(experiment)
         step = self.steps(experiment)[precision]
         runs = self.rates[experiment]["runs"]
