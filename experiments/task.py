@@ -55,6 +55,11 @@ class Source:
         return f"{self.name}, a stand-in for {self.stand_in}" if self.stand_in else self.name
 
 
+def array(*shape: int, dtype: Any = np.float32) -> jax.ShapeDtypeStruct:
+    """An array as `Task.shapes` states it."""
+    return jax.ShapeDtypeStruct(shape, dtype)
+
+
 @dataclass(frozen=True)
 class Data:
     """What a run trains on.
@@ -102,6 +107,16 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def items(self) -> Data:
         """Load or generate the data. Raises an error that names the missing or damaged file."""
+
+    def shapes(self) -> tuple[PyTree, PyTree]:
+        """`jax.ShapeDtypeStruct`s of one item, without the leading axis of `items`, and of `shared`.
+
+        A program can be compiled from them before there are data. Here they are read off `items`; a task whose
+        data are large, slow to make or downloaded states them itself.
+        """
+        data = self.items()
+        item = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), data.items)
+        return item, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), data.shared)
 
     @abc.abstractmethod
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:

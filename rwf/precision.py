@@ -84,16 +84,18 @@ def _narrow_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]
 def _narrow_backward(operands: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = operands
     gradient = rounded(gradient, x.dtype)
-    of_x = _accumulated(gradient, rounded(kernel, x.dtype), gradient.ndim - 1, 1)
+    of_x = _accumulated(gradient, rounded(kernel, x.dtype), gradient.ndim - 1, 1, x.dtype)
     rows, columns = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
-    return rounded(of_x, x.dtype), _accumulated(rows, columns, 0, 0).astype(kernel.dtype)
+    return of_x, _accumulated(rows, columns, 0, 0).astype(kernel.dtype)
 
 
 _narrow.defvjp(_narrow_forward, _narrow_backward)
 
 
-def _accumulated(left: Array, right: Array, left_axis: int, right_axis: int) -> Array:
-    """The product over one axis of each, summed in float32."""
+def _accumulated(
+    left: Array, right: Array, left_axis: int, right_axis: int, dtype: Any = jnp.float32
+) -> Array:
+    """The product over one axis of each, summed in float32 and rounded to `dtype`."""
     axes = (((left_axis,), (right_axis,)), ((), ()))
     precision = jax.lax.Precision.DEFAULT  # the operands are narrow: there is nothing to add passes for
-    return jax.lax.dot_general(left, right, axes, precision, preferred_element_type=jnp.float32)
+    return jax.lax.dot_general(left, right, axes, precision, preferred_element_type=dtype)

@@ -14,7 +14,7 @@ from flax import nnx
 import rwf
 from experiments.datasets import operators as datasets
 from experiments.solvers import burgers as solver
-from experiments.task import Data, Network, Source, Task
+from experiments.task import Data, Network, Source, Task, array
 from experiments.tasks.operators import distinct, errors
 
 
@@ -74,6 +74,17 @@ class Burgers(Task):
             self.data_seed,
         )
         return Data({}, ("burgers",), {"train": train, "test": test})
+
+    def shapes(self) -> tuple[Any, Any]:
+        """As in `Task`, without solving."""
+        n, m = solver.POINTS, solver.SNAPSHOTS
+        test = {
+            "initial": array(self.test_functions, self.sensors),
+            "u": array(self.test_functions, m, n),
+            "x": array(n),
+            "t": array(m),
+        }
+        return {}, {"train": {"initial": array(self.functions, self.sensors)}, "test": test}
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From a at the sensors and (x, t) to u."""

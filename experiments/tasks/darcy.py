@@ -14,7 +14,7 @@ from flax import nnx
 
 from experiments.datasets import operators as datasets
 from experiments.solvers import darcy as solver
-from experiments.task import Data, Network, Source, Task
+from experiments.task import Data, Network, Source, Task, array
 from experiments.tasks.operators import check_call, distinct, errors
 
 
@@ -75,6 +75,17 @@ class Darcy(Task):
         if self.standardize:
             mean, std = node_statistics(train["u"])
         return Data({}, ("darcy",), {"train": train, "test": test, "mean": mean, "std": std})
+
+    def shapes(self) -> tuple[Any, Any]:
+        """As in `Task`, without solving."""
+        side = self.points
+
+        def split(count: int) -> dict[str, jax.ShapeDtypeStruct]:
+            fields = {name: array(count, side, side) for name in ("coefficient", "u")}
+            return {"x": array(side), "y": array(side), **fields}
+
+        parts = {"train": split(self.functions), "test": split(self.test_functions)}
+        return {}, {**parts, "mean": array(side, side), "std": array(side, side)}
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From a on the grid and (x, y) to u. Raises ValueError for a branch that does not take fields."""

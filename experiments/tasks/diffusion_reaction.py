@@ -13,7 +13,7 @@ from flax import nnx
 
 from experiments.datasets import operators as datasets
 from experiments.solvers import diffusion_reaction as solver
-from experiments.task import Data, Network, Source, Task
+from experiments.task import Data, Network, Source, Task, array
 from experiments.tasks.operators import distinct_pairs, errors
 
 
@@ -61,6 +61,13 @@ class DiffusionReaction(Task):
             self.functions, self.measurements, self.test_functions, self.data_seed
         )
         return Data({}, ("diffusion_reaction",), {"train": train, "test": test})
+
+    def shapes(self) -> tuple[Any, Any]:
+        """As in `Task`, without solving."""
+        n, pairs = solver.POINTS, (self.functions, self.measurements)
+        train = {"source": array(self.functions, n), "points": array(*pairs, 2), "u": array(*pairs)}
+        test = {"source": array(self.test_functions, n), "u": array(self.test_functions, n, n)}
+        return {}, {"train": train, "test": {**test, "x": array(n), "t": array(n)}}
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From a at the sensors and (x, t) to u."""

@@ -15,7 +15,7 @@ from flax import nnx
 
 from experiments.datasets.images import natural_images, text_images
 from experiments.datasets.own.images import own_images
-from experiments.task import PATHS, Data, Network, Source, Task
+from experiments.task import PATHS, Data, Network, Source, Task, array
 from experiments.tasks.evaluation import in_blocks, psnr
 from experiments.tasks.pixels import pixel_grid, to_bytes
 
@@ -62,6 +62,15 @@ class ImageRegression(Task):
         shared = {"points": pixel_grid(*images.shape[1:3])[::every, ::every].reshape(-1, 2)}
         training = images[:, ::every, ::every].reshape(len(images), -1, 3)
         return Data({"colours": training, "image": images}, names, shared)
+
+    def shapes(self) -> tuple[Any, Any]:
+        """As in `Task`, without reading the data set's images."""
+        if self.dataset is None:
+            return super().shapes()
+        count = (self.size if self.fit_all else self.size // 2) ** 2
+        return {"colours": array(count, 3), "image": array(self.size, self.size, 3)}, {
+            "points": array(count, 2)
+        }
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From (x, y) to three channels, before the sigmoid."""

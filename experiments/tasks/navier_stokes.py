@@ -15,7 +15,7 @@ from flax import nnx
 import rwf
 from experiments.files import choices_checksum
 from experiments.solvers import cavity
-from experiments.task import Data, Network, Source, Task
+from experiments.task import Data, Network, Source, Task, array
 from experiments.tasks.evaluation import in_blocks, relative_l2
 from experiments.tasks.strategies import Causal, PositiveInt, Steady, Strategy, last_of
 from experiments.tasks.stream_function import StreamFunction
@@ -90,6 +90,11 @@ class NavierStokes(Task):
     def shared_at(self, shared: Any, steps: jax.Array) -> Any:
         """`shared` whose `speed` is that of the stage which the last of `steps` steps was taken in."""
         return {**shared, "speed": shared["stages"][self.strategy.stage(last_of(steps))]}
+
+    def shapes(self) -> tuple[Any, Any]:
+        """As in `Task`, without solving."""
+        n, stages = self.resolution, len(self.strategy.values(self.reynolds))
+        return {}, {"x": array(n), "y": array(n), "speed": array(n, n), "stages": array(stages, n, n)}
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From (x, y) to (u, v, p)."""

@@ -14,9 +14,9 @@ import numpy as np
 from annotated_types import Ge, Gt
 from flax import nnx
 
-from experiments.datasets.nerf import Scene, Views, lego
+from experiments.datasets.nerf import PARTS, Scene, Views, lego
 from experiments.datasets.own.scenes import own_scene, placement
-from experiments.task import PATHS, Data, Network, Source, Task
+from experiments.task import PATHS, Data, Network, Source, Task, array
 from experiments.tasks.evaluation import in_blocks, psnr
 from experiments.tasks.pixels import to_bytes
 from experiments.tasks.volume_rendering import composite, even_distances, pixel_rays, stratified_distances
@@ -65,6 +65,19 @@ class InverseRendering(Task):
         order = np.random.default_rng(self.pool_seed).permutation(rays).astype(np.int32)
         name = "lego" if self.folder is None else self.source().name
         return Data({}, (name,), {**views, "order": order})
+
+    def shapes(self) -> tuple[Any, Any]:
+        """As in `Task`, of the Lego scene's views without reading them."""
+        if self.folder is not None:
+            return super().shapes()
+
+        def views(count: int) -> dict[str, jax.ShapeDtypeStruct]:
+            images = array(count, self.size, self.size, 3, dtype=np.uint8)
+            return {"images": images, "poses": array(count, 4, 4), "focals": array(count)}
+
+        rays = PARTS["train"] * self.size**2
+        parts = {part: views(PARTS[part]) for part in ("train", "test")}
+        return {}, {**parts, "order": array(rays, dtype=np.int32)}
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From (x, y, z) in world units to three colours before the sigmoid and a density before the ReLU."""
@@ -128,7 +141,8 @@ class InverseRendering(Task):
 def render(network: Network, origins: jax.Array, directions: jax.Array, distances: jax.Array) -> jax.Array:
     """Colours (rays, 3) seen along rays sampled at `distances`, (rays, samples) or (samples,) for all alike."""
     points = origins[:, None] + directions[:, None] * distances[..., None]
-    output = network(points)
+    output = network(points.reshape(-1, 3))  # two axes: a GPU has no fast gradient product for three
+    output = output.reshape(*points.shape[:-1], -1)
     colours, density = jax.nn.sigmoid(output[..., :3]), jax.nn.relu(output[..., 3])
     return composite(colours, density, jnp.broadcast_to(distances, density.shape))
 

@@ -18,7 +18,7 @@ from experiments.datasets import occupancy
 from experiments.datasets.meshes import CANDIDATES, Surface, own_surface, surface
 from experiments.files import cached_arrays
 from experiments.surface_view import shaded
-from experiments.task import PATHS, Data, Network, Source, Task
+from experiments.task import PATHS, Data, Network, Source, Task, array
 from experiments.tasks.evaluation import in_blocks
 
 
@@ -67,6 +67,21 @@ class Shape(Task):
         box = np.stack([mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)]).astype(np.float32)
         name = self.mesh if self.mesh in CANDIDATES else mesh.source.name
         return Data({}, (name,), {**shared, "box": box, "grid": grid_labels(mesh, self.resolution)})
+
+    def shapes(self) -> tuple[Any, Any]:
+        """As in `Task`, without a mesh."""
+
+        def labelled(count: int) -> dict[str, jax.ShapeDtypeStruct]:
+            return {"points": array(count, 3), "inside": array(count, dtype=bool)}
+
+        cells = self.resolution
+        return {}, {
+            "pool": labelled(self.pool),
+            "near": labelled(self.test_points),
+            "uniform": labelled(self.test_points),
+            "box": array(2, 3),
+            "grid": array(cells, cells, cells // 8, dtype=np.uint8),
+        }
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From (x, y, z) to one logit."""

@@ -16,8 +16,8 @@ from flax import nnx
 from experiments.datasets.brain import brain_slices
 from experiments.datasets.own.volumes import own_slices
 from experiments.datasets.phantoms import phantoms
-from experiments.datasets.radon import Interpolation, project, projector, view_angles
-from experiments.task import PATHS, Data, Network, Source, Task
+from experiments.datasets.radon import Interpolation, Projector, project, projector, view_angles
+from experiments.task import PATHS, Data, Network, Source, Task, array
 from experiments.tasks.evaluation import in_blocks, psnr
 from experiments.tasks.pixels import pixel_grid, to_bytes
 
@@ -61,6 +61,15 @@ class Tomography(Task):
         measured = np.stack([np.asarray(measure(image, operator)) for image in images])
         shared = {"points": pixel_grid(self.size).reshape(-1, 2), "operator": operator}
         return Data({"image": images, "projections": measured}, names, shared)
+
+    def shapes(self) -> tuple[Any, Any]:
+        """As in `Task`, without the images and their projections."""
+        size = self.size
+        corners = 4 if self.interpolation == "bilinear" else 1
+        lines = (corners, self.angles, size, size)
+        operator = Projector(array(*lines, dtype=np.int32), array(*lines) if corners > 1 else None)
+        item = {"image": array(size, size), "projections": array(self.angles, size)}
+        return item, {"points": array(size**2, 2), "operator": operator}
 
     def network(self, model: Callable[..., nnx.Module], embedding: Callable, rngs: nnx.Rngs) -> nnx.Module:
         """From (x, y) to one density, before the sigmoid."""

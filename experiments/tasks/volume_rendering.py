@@ -40,6 +40,25 @@ def stratified_distances(key: jax.Array, rays: int, near: float, far: float, sam
     return even_distances(near, far, samples) + jitter
 
 
+@jax.custom_jvp
+def running_product(x: jax.Array) -> jax.Array:
+    """The products of the first 1, 2, ... entries along the last axis, for entries other than zero.
+
+    Its derivative is y times the running sum of dx / x: `jnp.cumprod` differentiates each of its log n passes, which
+    a GPU's compiler puts into one kernel of hundreds of branches.
+    """
+    return jnp.cumprod(x, axis=-1)
+
+
+@running_product.defjvp
+def _running_product_jvp(
+    primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    (x,), (dx,) = primals, tangents
+    y = running_product(x)
+    return y, y * jnp.cumsum(dx / x, axis=-1)
+
+
 def weights(density: jax.Array, distances: jax.Array) -> jax.Array:
     """How much each sample (..., n) adds to its ray's colour: the light that reaches it, times what it absorbs.
 
@@ -49,7 +68,8 @@ def weights(density: jax.Array, distances: jax.Array) -> jax.Array:
     intervals = jnp.diff(distances, axis=-1)
     last = jnp.full_like(distances[..., :1], LAST_INTERVAL)
     absorbed = 1 - jnp.exp(-density * jnp.concatenate([intervals, last], axis=-1))
-    passed = jnp.cumprod(jnp.minimum(1, 1 - absorbed + FLOOR), axis=-1)
+    # Compiled, 1 - a + 1e-10 becomes (1 + 1e-10) - a, in float32 1 - a: without the maximum it may be zero.
+    passed = running_product(jnp.maximum(jnp.minimum(1, 1 - absorbed + FLOOR), FLOOR))
     reaching = jnp.concatenate([jnp.ones_like(passed[..., :1]), passed[..., :-1]], axis=-1)
     return absorbed * reaching
 

@@ -179,3 +179,19 @@ def test_library_training_loss_is_that_of_float32_to_a_percent():
         finals.append(float(loss(factors)))
     assert finals[0] < 0.9 * float(begin)
     assert abs(finals[1] / finals[0] - 1) < 0.05
+
+
+def test_the_gradient_of_the_input_is_summed_in_float32_and_rounded_once():
+    kernel = jnp.ones((2, 4096))  # a sum in bfloat16 would stop at 256
+    gradient = jax.grad(lambda x: jnp.sum(precision.matmul(x, kernel, jnp.bfloat16)))(jnp.ones((3, 2)))
+    np.testing.assert_array_equal(gradient, np.full((3, 2), 4096.0))
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, kernel, weight = (
+        jax.random.normal(key, shape)
+        for key, shape in zip(keys, [(64, 32), (32, 256), (64, 256)], strict=True)
+    )
+    found = jax.grad(lambda x: jnp.sum(weight * precision.matmul(x, kernel, jnp.bfloat16)))(x)
+    narrow = (np.asarray(a.astype(jnp.bfloat16), np.float64) for a in (weight, kernel.T))
+    exact = np.matmul(*narrow)
+    np.testing.assert_allclose(found, exact, rtol=2.0**-8, atol=1e-5)

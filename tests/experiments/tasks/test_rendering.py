@@ -1,14 +1,17 @@
 """Inverse rendering: the order of the rays, their colours, the metric over views, and training."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import rwf
 from experiments.config.compose import ConfigError, configure
 from experiments.tasks import rendering
 from experiments.tasks.rendering import InverseRendering, positions
-from experiments.tasks.volume_rendering import pixel_rays
+from experiments.tasks.volume_rendering import composite, pixel_rays
 from experiments.training.history import read_history
 from experiments.training.loop import train
 
@@ -157,3 +160,28 @@ def test_what_cannot_be_done_is_said(task, tmp_path, monkeypatch):
     monkeypatch.setenv("RWF_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="lego_400"):
         InverseRendering(size=SIZE, real_data=True).source()
+
+
+def test_points_on_one_axis_give_the_loss_and_the_gradients_of_rays_and_samples(task):
+    rays = batch(task, task.items().shared, 0)
+    places = [rays[name] for name in ("origins", "directions", "distances")]
+    initialise, apply = rwf.functional(lambda rngs: rwf.models.MLP(3, 4, depth=3, width=32, rngs=rngs))
+    params, constants = initialise(jax.random.key(0))
+
+    def by_rays(network, origins, directions, distances):
+        output = network(origins[:, None] + directions[:, None] * distances[..., None])
+        return composite(jax.nn.sigmoid(output[..., :3]), jax.nn.relu(output[..., 3]), distances)
+
+    def loss(render, params):
+        colours = render(lambda points: apply(params, constants, points), *places)
+        return jnp.mean((colours - rays["colours"]) ** 2)
+
+    (found, gradients), (expected, former) = (
+        jax.value_and_grad(functools.partial(loss, render))(params) for render in (rendering.render, by_rays)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(former))
+    assert scale > 0
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * scale), gradients, former
+    )

@@ -12,6 +12,7 @@ from experiments.tasks.volume_rendering import (
     composite,
     even_distances,
     pixel_rays,
+    running_product,
     stratified_distances,
     weights,
 )
@@ -61,6 +62,46 @@ def test_gradients_are_finite_where_nothing_or_everything_is_absorbed():
 
     for density in (jnp.zeros(4), jnp.full(4, 1e8), jnp.array([0.0, 1e8, 0.0, 1.0])):
         assert np.isfinite(jax.grad(brightness)(density)).all()
+
+
+@pytest.mark.parametrize("small", [1e-10, 1e-3, 0.9])
+def test_the_gradient_of_running_products_is_that_of_products_without_one_factor(small):
+    random = np.random.default_rng(0)
+    x, weight = random.uniform(small, 1, (5, 24)), random.normal(size=(5, 24))
+    x[:, 7] = small
+    exact = np.zeros_like(x)
+    for n in range(x.shape[1]):
+        others = x.copy()
+        others[:, n] = 1
+        exact[:, n] = np.sum(weight[:, n:] * np.cumprod(others, axis=1)[:, n:], axis=1)
+    x, weight = jnp.asarray(x, jnp.float32), jnp.asarray(weight, jnp.float32)
+    found = jax.grad(lambda x: jnp.sum(weight * running_product(x)))(x)
+    former = jax.grad(lambda x: jnp.sum(weight * jnp.cumprod(x, axis=-1)))(x)
+    np.testing.assert_allclose(found, exact, rtol=2e-5, atol=2e-5 * np.abs(exact).max())
+    np.testing.assert_allclose(found, former, rtol=2e-5, atol=2e-6 * np.abs(exact).max())
+    np.testing.assert_array_equal(running_product(x), jnp.cumprod(x, axis=-1))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-6, 0.1, 1.0, 10.0, 1e3, 1e6])
+def test_compiled_gradients_are_those_of_a_product_differentiated_pass_by_pass(scale):
+    def former(density, distances):
+        intervals = jnp.append(jnp.diff(distances, axis=-1), jnp.full((64, 1), 1e10), axis=-1)
+        absorbed = 1 - jnp.exp(-density * intervals)
+        passed = jnp.cumprod(jnp.minimum(1, 1 - absorbed + 1e-10), axis=-1)
+        return absorbed * jnp.append(jnp.ones((64, 1)), passed[:, :-1], axis=-1)
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    distances = stratified_distances(keys[0], 64, 2.0, 6.0, 16)
+    density = jax.nn.relu(scale * jax.random.normal(keys[1], (64, 16)))
+    brightness = jax.random.uniform(keys[2], (64, 16))
+
+    def gradient(weights):  # of all samples but the last, whose interval is 1e10
+        return jax.jit(jax.grad(lambda density: jnp.sum(weights(density, distances) * brightness)))(density)[
+            :, :-1
+        ]
+
+    found, expected = gradient(weights), gradient(former)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_ray_of_a_pixel_by_hand():
