@@ -260,7 +260,9 @@ def test_rows_of_other_devices_order_what_this_one_has_not_run(table, tmp_path):
     row = read_runs(table[0] / "runs")[0]
     other = replace(row, device="gpu", iterations_per_second=row.iterations_per_second / 3)
     assert expected_seconds(todo, [other]) == [None]
-    assert expected_seconds(todo, [other], anywhere=True) == [pytest.approx(START + 3 * row.seconds, rel=1e-2)]
+    assert expected_seconds(todo, [other], anywhere=True) == [
+        pytest.approx(START + 3 * row.seconds, rel=1e-2)
+    ]
     assert expected_seconds(todo, [other, row], anywhere=True) == expected_seconds(todo, [row])
 
 
