@@ -11,6 +11,8 @@ been run, else short runs.
     paper LINE NAME               the paper's number there
     span LINE                     our smallest and largest of its four columns
     seeds EXPERIMENT NAME         the smallest and largest over seeds at the paper's scale, in per cent
+    functions EXPERIMENT NAME     mean and standard deviation over the test functions of seed 0 there, in per cent
+    quick ...                     one of count, ours, paper and span, in Table 1 of the quick profile alone
     setting                       not a result
 """
 
@@ -28,7 +30,8 @@ from experiments.reporting.tables.table import Table, TableLine, build
 from experiments.reporting.verdicts import PENDING, UNDECIDED
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "findings.md"]
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("findings", "reproduction"))]
+QUICK = "quick"
 FINDING = re.compile(r"<!-- finding begin.*?-->(.*?)<!-- held\n(.*?)-->", flags=re.DOTALL)
 FINDINGS = [
     pytest.param(*found, id=f"{page.name}-{number}")
@@ -43,12 +46,14 @@ def rows() -> list[Row]:
 
 
 @functools.cache
-def table() -> Table:
-    return build(specs.table_spec("table_1"), rows())
+def table(profile: str | None = None) -> Table:
+    """Table 1 from all rows, or those of one profile."""
+    found = [row for row in rows() if profile in (None, row.profile)]
+    return build(specs.table_spec("table_1"), found)
 
 
-def line_of(label: str) -> TableLine:
-    (line,) = (line for line in table().lines if line.label == label)
+def line_of(label: str, profile: str | None) -> TableLine:
+    (line,) = (line for line in table(profile).lines if line.label == label)
     return line
 
 
@@ -56,10 +61,9 @@ def at_the_papers_scale() -> list[TableLine]:
     return [line for line in table().lines if is_run(line) and not is_reduced(line)]
 
 
-def count(wanted: str, rival: str) -> str:
-    found = [
-        line.against_others if rival == "each" else line.comparisons[rival].verdict for line in table().lines
-    ]
+def count(wanted: str, rival: str, profile: str | None = None) -> str:
+    lines = table(profile).lines
+    found = [line.against_others if rival == "each" else line.comparisons[rival].verdict for line in lines]
     return f"{found.count(wanted)} of {len(found)}"
 
 
@@ -72,38 +76,46 @@ def decided() -> str:
     return "none is decided" if found <= {PENDING, UNDECIDED} else "some are decided"
 
 
-def ours(label: str, name: str) -> str:
-    line = line_of(label)
+def ours(label: str, name: str, profile: str | None = None) -> str:
+    line = line_of(label, profile)
     found = line.entries[name].ours
     return PENDING if found is None else line.metric.text(found.mean)
 
 
-def paper(label: str, name: str) -> str:
-    line = line_of(label)
+def paper(label: str, name: str, profile: str | None = None) -> str:
+    line = line_of(label, profile)
     return f"{line.entries[name].paper.value:.{line.metric.decimals}f}"
 
 
-def span(label: str) -> str:
-    line = line_of(label)
+def span(label: str, profile: str | None = None) -> str:
+    line = line_of(label, profile)
     return spanned([100 * line.entries[name].ours.mean for name in PARAMETERIZATIONS])
 
 
-def seeds(experiment: str, name: str) -> str:
+def by_seed(experiment: str, name: str) -> dict[int, Row]:
     own = (experiment, name, "paper", ())
     found = [
         row
         for row in rows()
         if (row.experiment, row.parameterization, row.profile, tuple(row.variant)) == own
     ]
-    newest = {row.seed: row for row in sorted(found, key=lambda row: row.date)}
-    return spanned([100 * row.metrics[row.metric][0] for row in newest.values()])
+    return {row.seed: row for row in sorted(found, key=lambda row: row.date)}
+
+
+def seeds(experiment: str, name: str) -> str:
+    return spanned([100 * row.metrics[row.metric][0] for row in by_seed(experiment, name).values()])
+
+
+def functions(experiment: str, name: str) -> str:
+    metrics = by_seed(experiment, name)[0].metrics
+    return " ± ".join(f"{100 * metrics[what][0]:.3f}" for what in ("relative_l2", "relative_l2_std"))
 
 
 def spanned(values: list[float]) -> str:
     return " to ".join(f"{value:#.2g}".rstrip(".") for value in (min(values), max(values)))
 
 
-SOURCES = {f.__name__: f for f in (count, run, decided, ours, paper, span, seeds)}
+SOURCES = {f.__name__: f for f in (count, run, decided, ours, paper, span, seeds, functions)}
 
 
 @pytest.mark.parametrize(("text", "held"), FINDINGS)
@@ -114,7 +126,8 @@ def test_every_number_is_what_the_rows_say(text, held):
         assert words in left, f"{words!r} is held but not in the text"
         if source != "setting":
             kind, *rest = source.split()
-            assert SOURCES[kind](*rest) == words, f"the text says {words!r} ({source})"
+            value = SOURCES[rest[0]](*rest[1:], profile=kind) if kind == QUICK else SOURCES[kind](*rest)
+            assert value == words, f"the text says {words!r}, the rows {value!r} ({source})"
     for words in sorted((line.split(" = ")[0] for line in held.strip().splitlines()), key=len, reverse=True):
         left = left.replace(words, "")
     # A name may hold a digit (L2, 1-D, Figure 2); any other number must be held.
