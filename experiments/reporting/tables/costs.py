@@ -43,12 +43,18 @@ def _row(
     return (
         Cell(line.label),
         Cell(f"{members} × {steps:,}"),
-        _seconds([row.seconds for row in cpu if row.profile == "quick"]),
-        _seconds([row.seconds for row in cpu if row.profile == "paper"]),
-        _seconds([row.seconds for row in own if row.device != "cpu" and row.profile == "paper"]),
+        _seconds(_of_one_seed(cpu, "quick")),
+        _seconds(_of_one_seed(cpu, "paper")),
+        _seconds(_of_one_seed([row for row in own if row.device != "cpu"], "paper")),
         _seconds([members * steps / rates[experiment]["rate"]] if experiment in rates else []),
         _seconds([members * steps / printed[experiment]] if experiment in printed else []),
     )
+
+
+def _of_one_seed(rows: Iterable[Row], profile: str) -> list[float]:
+    """Seconds of each row; a run's seeds share its time."""
+    found = [row for row in rows if row.profile == profile and row.iterations_per_second]
+    return [len(row.items) * row.steps / row.iterations_per_second for row in found]
 
 
 def _seconds(values: list[float]) -> Cell:
