@@ -13,6 +13,7 @@ been run, else short runs.
     seeds EXPERIMENT NAME         the smallest and largest over seeds at the paper's scale, in per cent
     functions EXPERIMENT NAME     mean and standard deviation over the test functions of seed 0 there, in per cent
     quick ...                     one of count, ours, paper and span, in Table 1 of the quick profile alone
+    scale ...                     the same at the paper's scale alone
     setting                       not a result
 """
 
@@ -31,7 +32,7 @@ from experiments.reporting.verdicts import PENDING, UNDECIDED
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("findings", "reproduction"))]
-QUICK = "quick"
+ALONE = {"quick": "quick", "scale": "paper"}
 FINDING = re.compile(r"<!-- finding begin.*?-->(.*?)<!-- held\n(.*?)-->", flags=re.DOTALL)
 FINDINGS = [
     pytest.param(*found, id=f"{page.name}-{number}")
@@ -126,7 +127,9 @@ def test_every_number_is_what_the_rows_say(text, held):
         assert words in left, f"{words!r} is held but not in the text"
         if source != "setting":
             kind, *rest = source.split()
-            value = SOURCES[rest[0]](*rest[1:], profile=kind) if kind == QUICK else SOURCES[kind](*rest)
+            value = (
+                SOURCES[rest[0]](*rest[1:], profile=ALONE[kind]) if kind in ALONE else SOURCES[kind](*rest)
+            )
             assert value == words, f"the text says {words!r}, the rows {value!r} ({source})"
     for words in sorted((line.split(" = ")[0] for line in held.strip().splitlines()), key=len, reverse=True):
         left = left.replace(words, "")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -51,10 +52,10 @@ def _row(
     )
 
 
-def _of_one_seed(rows: Iterable[Row], profile: str) -> list[float]:
-    """Seconds of each row; a run's seeds share its time."""
-    found = [row for row in rows if row.profile == profile and row.iterations_per_second]
-    return [len(row.items) * row.steps / row.iterations_per_second for row in found]
+def _of_one_seed(rows: Sequence[Row], profile: str) -> list[float]:
+    """Seconds of each row; the rows of a run, one a seed, share its time."""
+    seeds = Counter(row.id for row in rows)
+    return [row.seconds / seeds[row.id] for row in rows if row.profile == profile]
 
 
 def _seconds(values: list[float]) -> Cell:
