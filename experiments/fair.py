@@ -56,7 +56,9 @@ def compare(options: argparse.Namespace) -> int:
         code = ended.exit_code
     for path in writer.write_all(results, options.output / options.profile):
         print(f"wrote {path}")
-    print(terminal(writer.table(results)))
+    for part in writer.PARTS:
+        if own := [one for one in results if part.has(one.fair)]:
+            print(terminal(writer.table(own, part)))
     for reason in reasons:
         print(f"not run: {reason}", file=sys.stderr)
     return code or int(bool(reasons))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import shutil
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from experiments.config.compose import group_options
 from experiments.files import system_error, typed_path, write_text
 from experiments.records import Row, read_rows, row_line
-from experiments.reporting.fair.writer import NAME
+from experiments.reporting.fair.writer import PARTS
 
 SUFFIXES = (".md", ".csv", ".tex", ".png", ".pdf")
 
@@ -47,15 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def rows_of(folder: Path) -> list[Row]:
     """The rows behind the table in `folder`. Raises ValueError where one states no clean commit."""
-    table = folder / f"{NAME}.csv"
-    if not table.exists():
-        raise ValueError(f"{table} is not there: run python -m experiments.fair first")
-    with table.open(encoding="utf-8", newline="") as file:
-        shown = {record["id"] for record in csv.DictReader(file)}
+    tables = [path for part in PARTS if (path := folder / f"{part.name}.csv").exists()]
+    if not tables:
+        raise ValueError(f"{folder} has no fair.csv: run python -m experiments.fair first")
+    shown = {
+        record["id"] for path in tables for record in csv.DictReader(io.StringIO(path.read_text("utf-8")))
+    }
     found = [row for path in sorted((folder / "rows").glob("*.jsonl")) for row in read_rows(path)]
     rows = [row for row in found if row.id in shown]
     if missing := shown - {row.id for row in rows} - {""}:
-        raise ValueError(f"{table} has {len(missing)} runs whose rows are not there, such as {min(missing)}")
+        raise ValueError(
+            f"{folder} shows {len(missing)} runs whose rows are not there, such as {min(missing)}"
+        )
     for row in rows:
         if row.commit is None or row.dirty is not False:
             raise ValueError(f"{row.id} states no clean commit: commit, then train again")
@@ -72,7 +76,7 @@ def replace(folder: Path, target: Path, rows: Sequence[Row]) -> list[Path]:
         write_text(path, "".join(map(row_line, own)))
     for path in set((target / "rows").glob("*.jsonl")) - by_file.keys():
         path.unlink()
-    copies = [path for path in sorted(folder.glob(f"{NAME}.*")) if path.suffix in SUFFIXES]
+    copies = [path for path in sorted(folder.glob("fair*")) if path.suffix in SUFFIXES]
     for path in copies:
         shutil.copyfile(path, target / path.name)
     return [*sorted(by_file), *(target / path.name for path in copies)]

@@ -28,6 +28,8 @@ from experiments.validation import FILE, validated
 FOLDER = CONFIGS / "fair"
 METHODS = ("plain", "aa", "wn", "rwf", "rwf_log", "rwf_frozen", "rwf_std0", "plain_lr_kernels")
 """The paper's four, RWF with log s, and the decomposition; Plain at another rate is on Plain's own grid."""
+UNDER = ("plain", "rwf")
+"""What is run under each further optimizer."""
 MIDDLE = 1e-3
 GRID = tuple(range(-4, 4))
 """Eight rates, half a decade apart, as exponents k of MIDDLE * 10^(k/2): 1e-5 to 0.0316."""
@@ -59,6 +61,7 @@ class Fair:
 
     `select` and `report`: the parts. `metric` is reported, `selects` is what rates are chosen by (the same where it is
     not given). `held_out`: what keeps the parts apart, seeds or items; items that select are not reported.
+    `rivals`: further parameterizations; `optimizers`: others than the task's own, for UNDER.
     """
 
     name: str
@@ -70,12 +73,22 @@ class Fair:
     held_out: Literal["seeds", "items"]
     methods: Annotated[tuple[str, ...], MinLen(2)] = METHODS
     selects: str | None = None
+    rivals: tuple[str, ...] = ()
+    optimizers: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All that has a rate of its own: a parameterization, or one and the optimizer it is run under."""
+        others = (under(name, optimizer) for optimizer in self.optimizers for name in UNDER)
+        return (*self.methods, *self.rivals, *others)
 
     def words(self, point: Point, profile: str) -> tuple[str, ...]:
         """The command line of a point's runs."""
         part = getattr(self, point.part)
-        variant = (*part.settings, f"optimizer.learning_rate={rate(point.exponent):.{DECIMALS}g}")
-        cell = Cell(parameterization=point.method, variant=variant, **self.cell)
+        name, optimizer = parted(point.method)
+        chosen = (f"optimizer={optimizer}",) if optimizer else ()
+        variant = (*part.settings, *chosen, f"optimizer.learning_rate={rate(point.exponent):.{DECIMALS}g}")
+        cell = Cell(parameterization=name, variant=variant, **self.cell)
         return (*cell.overrides, f"profile={profile}", f"seed={part.seed}", f"seeds={part.seeds}")
 
     def score(self, rows: Sequence[Row]) -> float:
@@ -93,6 +106,25 @@ class Fair:
             pair: value for pair, value in selection.values(rows, self.metric).items() if pair[0] not in seen
         }
         return values, {pair for pair in selection.diverged(rows, self.metric) if pair[0] not in seen}
+
+
+def under(name: str, optimizer: str) -> str:
+    """The column of a parameterization under an optimizer; under the task's own, "", its name alone.
+
+    >>> under("rwf", "muon"), under("rwf", "")
+    ('rwf under muon', 'rwf')
+    """
+    return f"{name} under {optimizer}" if optimizer else name
+
+
+def parted(column: str) -> tuple[str, str]:
+    """The parameterization and the optimizer of a column.
+
+    >>> parted("rwf under muon"), parted("rwf")
+    (('rwf', 'muon'), ('rwf', ''))
+    """
+    name, _, optimizer = column.partition(" under ")
+    return name, optimizer
 
 
 def names() -> list[str]:
@@ -151,7 +183,7 @@ def wanted(fair: Fair, scores: Mapping[str, Mapping[int, float]]) -> list[Point]
     BEYOND on either side; then the report at the best. A method that lost all has none.
     """
     points: list[Point] = []
-    for method in fair.methods:
+    for method in fair.columns:
         known = scores.get(method, {})
         missing = [exponent for exponent in GRID if exponent not in known]
         chosen = None if missing else best(known)

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.records import Row
-from experiments.reporting.fair.comparison import Fair, Point, best, rate, wanted, width
+from experiments.reporting.fair.comparison import UNDER, Fair, Point, best, parted, rate, under, wanted, width
 from experiments.reporting.figures import drawing, style
 from experiments.reporting.figures.rates import rates
-from experiments.reporting.metrics import column_label, metric_named
+from experiments.reporting.metrics import PARAMETERIZATIONS, column_label, metric_named
 from experiments.reporting.statistics import interval_text, summarise
 from experiments.reporting.tables import renderers
 from experiments.reporting.tables.grid import Cell, Grid, csv_text
 from experiments.reporting.verdicts import Comparison, compare, decide
 
-NAME, RWF = "fair", "rwf"
+RWF = "rwf"
 CAPTION = (
     "Every method at its own learning rate, chosen on the part that selects and reported on the other "
     "(docs/fair_comparison.md). Below a number: the chosen rate, over how large a factor of rates the method stays "
     "within the margin of its best, and the verdict on RWF against it, corrected over the tasks of the column."
 )
+OPTIMIZERS = {"muon": "Muon", "soap": "SOAP", "schedule_free": "schedule-free Adam", "": ""}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One table and figure of the comparison: the tasks it has, and of each the columns."""
+
+    name: str
+    heading: str
+    has: Callable[[Fair], bool]
+    columns: Callable[[Fair], Sequence[str]]
+
+
+PARTS = (
+    Part("fair", "Each method at its own rate", lambda fair: True, lambda fair: fair.methods),
+    Part(
+        "fair_rivals", "Rivals at their own rates", lambda fair: bool(fair.rivals),
+        lambda fair: (*PARAMETERIZATIONS, *fair.rivals),
+    ),
+    Part(
+        "fair_optimizers", "Plain and RWF under each optimizer, at their own rates", lambda fair: bool(fair.optimizers),
+        lambda fair: [under(name, optimizer) for optimizer in ("", *fair.optimizers) for name in UNDER],
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +67,7 @@ class Results:
         """By method and exponent, how good each rate is."""
         return {
             method: {k: self.fair.score(rows) for k, rows in self.selecting(method).items()}
-            for method in self.fair.methods
+            for method in self.fair.columns
         }
 
     def report(self, method: str) -> tuple[int, Sequence[Row], Sequence[Row]] | None:
@@ -55,28 +79,40 @@ class Results:
 
 
 def write_all(results: Sequence[Results], folder: Path) -> list[Path]:
-    """Write fair.md, .csv and .tex, and the figure; return the paths."""
-    grid = table(results)
-    paths = renderers.write_all(grid, csv_text(_records(results)), folder)
-    parts = [(own.fair, {name: own.selecting(name) for name in own.fair.methods}) for own in results]
-    with style.look():
-        figure = rates(parts)
-    return [*paths, *drawing.save(figure, NAME, folder)]
+    """Write each part that a task has as .md, .csv and .tex, and its figure; return the paths."""
+    paths: list[Path] = []
+    for part in PARTS:
+        own = [one for one in results if part.has(one.fair)]
+        if own:
+            paths += renderers.write_all(table(own, part), csv_text(_records(own, part)), folder)
+            shown = [(o.fair, {name: o.selecting(name) for name in part.columns(o.fair)}) for o in own]
+            with style.look():
+                figure = rates(shown)
+            paths += drawing.save(figure, part.name, folder)
+    return paths
 
 
-def table(results: Sequence[Results]) -> Grid:
+def table(results: Sequence[Results], part: Part = PARTS[0]) -> Grid:
     """A line for each task, a column for each method."""
-    methods = list(dict.fromkeys(method for own in results for method in own.fair.methods))
-    verdicts = {method: _verdicts(results, method) for method in methods if method != RWF}
+    columns = list(dict.fromkeys(name for own in results for name in part.columns(own.fair)))
+    verdicts = {name: _verdicts(results, name) for name in columns if parted(name)[0] != RWF}
     rows = []
     for n, own in enumerate(results):
-        cells = [_cell(own, method, verdicts[method][n] if method != RWF else None) for method in methods]
+        there = part.columns(own.fair)
+        cells = [
+            _cell(own, name, verdicts[name][n] if name in verdicts else None) if name in there else Cell()
+            for name in columns
+        ]
         heading = f"{metric_named(own.fair.metric).heading}{_reduced(own)}"
         rows.append((Cell(own.fair.title, (heading,)), *cells))
-    head = ("", *map(column_label, methods))
-    return Grid(
-        NAME, "Each method at its own rate", CAPTION, head, frozenset(range(1, len(head))), tuple(rows)
-    )
+    head = ("", *map(label, columns))
+    return Grid(part.name, part.heading, CAPTION, head, frozenset(range(1, len(head))), tuple(rows))
+
+
+def label(column: str) -> str:
+    """The heading of a column, such as "RWF, Muon"."""
+    name, optimizer = parted(column)
+    return ", ".join(filter(None, (column_label(name), OPTIMIZERS.get(optimizer, optimizer))))
 
 
 def _reduced(own: Results) -> str:
@@ -85,8 +121,6 @@ def _reduced(own: Results) -> str:
 
 
 def _cell(own: Results, method: str, comparison: Comparison | None) -> Cell:
-    if method not in own.fair.methods:
-        return Cell()
     found = own.report(method)
     if found is None:
         return Cell("pending")
@@ -105,19 +139,21 @@ def _cell(own: Results, method: str, comparison: Comparison | None) -> Cell:
 
 
 def _verdicts(results: Sequence[Results], rival: str) -> list[Comparison]:
+    """On RWF under the optimizer of `rival`, against it."""
+    ours = under(RWF, parted(rival)[1])
     comparisons = []
     for own in results:
-        found = [own.report(name) if name in own.fair.methods else None for name in (RWF, rival)]
+        found = [own.report(name) if name in own.fair.columns else None for name in (ours, rival)]
         pair = [one for one in found if one is not None]
         if len(pair) < 2:
             comparisons.append(Comparison())
             continue
-        (ours, lost), (theirs, theirs_lost) = (own.fair.reported(rows, chose) for _, rows, chose in pair)
-        comparisons.append(compare(ours, theirs, metric_named(own.fair.metric), (lost, theirs_lost)))
-    return decide(comparisons, [metric_named(own.fair.metric) for own in results], column_label(rival))
+        (left, lost), (right, right_lost) = (own.fair.reported(rows, chose) for _, rows, chose in pair)
+        comparisons.append(compare(left, right, metric_named(own.fair.metric), (lost, right_lost)))
+    return decide(comparisons, [metric_named(own.fair.metric) for own in results], label(rival))
 
 
-def _records(results: Sequence[Results]) -> list[dict]:
+def _records(results: Sequence[Results], part: Part) -> list[dict]:
     """A record for each rate that was run, and for the report."""
     records = [
         {
@@ -129,6 +165,7 @@ def _records(results: Sequence[Results]) -> list[dict]:
         | {"seed": row.seed, "item": item, "metric": name, "value": value, "id": row.id}
         for own in results
         for point, rows in own.rows.items()
+        if point.method in part.columns(own.fair)
         for row in rows
         for name in {own.fair.metric, own.fair.selects or own.fair.metric}
         for item, value in zip(row.items, row.metrics[name], strict=True)

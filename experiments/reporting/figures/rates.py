@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from experiments.records import Row
 from experiments.reporting import selection
-from experiments.reporting.fair.comparison import Fair, best, rate
+from experiments.reporting.fair.comparison import Fair, best, parted, rate
 from experiments.reporting.figures import style
 from experiments.reporting.metrics import column_label, metric_named
 
@@ -36,8 +36,8 @@ def rates(parts: Sequence[tuple[Fair, Mapping[str, Mapping[int, Sequence[Row]]]]
         if not any(methods.values()):
             style.pending(axes, fair.title)
             continue
-        for n, name in enumerate(fair.methods):
-            _curve(axes, fair, name, n, methods.get(name, {}))
+        for n, name in enumerate(methods):
+            _curve(axes, fair, name, n, methods[name])
         axes.set_xscale("log")
         metric = metric_named(fair.metric)
         if metric.ratio and metric.scale != 1:
@@ -65,10 +65,12 @@ def _curve(axes: Axes, fair: Fair, name: str, n: int, points: Mapping[int, Seque
         for exponent, rows in sorted(points.items())
         if math.isfinite(scores[exponent])
     }
+    parameterization, optimizer = parted(name)
     colour = style.COLOURS.get(name, FURTHER[n % len(FURTHER)])
     x = [rate(exponent) for exponent in means]
-    line = style.DASHES.get(name, (0, (3, 1)))
-    axes.plot(x, list(means.values()), color=colour, linestyle=line, marker=".", label=column_label(name))
+    line = "-" if optimizer and parameterization == "rwf" else style.DASHES.get(name, (0, (3, 1)))
+    said = ", ".join(filter(None, (column_label(parameterization), optimizer.replace("_", "-"))))
+    axes.plot(x, list(means.values()), color=colour, linestyle=line, marker=".", label=said)
     chosen = best(scores) if scores else None
     if chosen is not None:
         axes.plot(rate(chosen), means[chosen], "o", color=colour, markerfacecolor="none", markersize=7)

@@ -13,7 +13,7 @@ from experiments.config.compose import configure
 from experiments.reporting.fair import comparison, writer
 from experiments.reporting.fair.comparison import GRID, LOST, Point, best, rate, wanted, width
 
-ADVECTION = replace(comparison.read("advection"), methods=("plain", "rwf"))
+ADVECTION = replace(comparison.read("advection"), methods=("plain", "rwf"), rivals=(), optimizers=())
 
 
 def runs(make_row, method, exponent, part, error, seeds=(0, 1, 2, 3, 4), items=("wave",)):
@@ -127,6 +127,11 @@ def test_every_task_composes_and_its_parts_share_nothing(name):
     parts = [configure(fair.words(Point("rwf", part, -1), "smoke")) for part in ("select", "report")]
     for config in parts:
         assert math.isclose(config.optimizer.learning_rate, rate(-1), rel_tol=1e-2)
+    for column in fair.columns:
+        method, optimizer = comparison.parted(column)
+        config = configure(fair.words(Point(column, "select", -1), "smoke"))
+        assert config.parameterization_name == method
+        assert type(config.optimizer).__name__.lower() == (optimizer or "adam").replace("_", "")
     seeds = [set(range(own.root.seed, own.root.seed + own.root.seeds)) for own in parts]
     assert not seeds[0] & seeds[1] and len(seeds[1]) == 5
 
@@ -139,6 +144,22 @@ def test_the_items_that_select_are_the_first_of_those_that_report(name):
         for part in ("select", "report")
     )
     assert reported[: len(selecting)] == selecting and len(reported) >= len(selecting) + 4
+
+
+def test_rwf_under_an_optimizer_is_compared_with_plain_under_the_same(make_row):
+    own = replace(ADVECTION, optimizers=("muon",))
+    results = writer.Results(own, {})
+    least = {"plain": 0.1, "rwf": 0.1, "plain under muon": 0.08, "rwf under muon": 0.04}
+    while points := results.wanted():
+        for point in points:
+            error = parabola(point.exponent, 0, least[point.method])
+            results.rows[point] = runs(make_row, point.method, point.exponent, point.part, error)
+    (part,) = (part for part in writer.PARTS if part.name == "fair_optimizers")
+    grid = writer.table([results], part)
+    assert grid.head == ("", "Plain", "RWF", "Plain, Muon", "RWF, Muon")
+    _, plain, _, muon, _ = grid.rows[0]
+    assert "RWF equivalent" in plain.below and "RWF better" in muon.below
+    assert any(text.startswith("×0.50 error") for text in muon.below)
 
 
 def test_the_command_says_what_its_first_round_would_run(tmp_path, capsys):
