@@ -24,7 +24,8 @@ from experiments.training.step import STEP
 
 METHOD, CONTROL = "parameterization=rwf", "parameterization=plain_lr"
 STEPS = 100
-CLOSE, TRIES = 0.01, 4  # of the ratio from 1, and measurements of the control until it is so close
+CLOSE, TRIES = 0.01, 8  # of the ratio from 1, and measurements of the control until it is so close
+FLATTEST = -0.2  # slope of log ratio over x that a secant may have
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,18 +70,21 @@ def match(settings: Sequence[str], steps: int) -> int:
 
 
 def matched(ratio: Callable[[float], float], first: float) -> tuple[float, float]:
-    """The x at which `ratio(x)` is 1 within `CLOSE`, and its value there; about e^-x as the first step of Adam is.
+    """The x at which `ratio(x)` is 1 within `CLOSE`, and its value there, by secants of its logarithm.
 
-    `first` is the value at 0. Raises ConfigError where `TRIES` do not reach it.
+    `first` is the value at 0. The step grows with the rate, but not in proportion: a weight that has moved far
+    moves less. Raises ConfigError where `TRIES` do not reach it.
     """
-    x = math.log(first)
+    before, at_before, x = 0.0, math.log(first), math.log(first)
     for _ in range(TRIES):
         found = ratio(x)
         if abs(found - 1) <= CLOSE:
             return x, found
-        x += math.log(found)
+        at_x = math.log(found)
+        slope = (at_x - at_before) / (x - before) if x != before else -1.0
+        before, at_before, x = x, at_x, x - at_x / min(slope, FLATTEST)
     raise ConfigError(
-        f"no learning rate of Plain was found whose steps match: {1 / found:.3f} of them at e^{x:.4g}"
+        f"no learning rate of Plain was found whose steps match: {1 / found:.3f} of them at e^{before:.4g}"
     )
 
 
