@@ -14,6 +14,8 @@ been run, else short runs.
     functions EXPERIMENT NAME     mean and standard deviation over the test functions of seed 0 there, in per cent
     quick ...                     one of count, ours, paper and span, in Table 1 of the quick profile alone
     scale ...                     the same at the paper's scale alone
+    fair VERDICT RIVAL            tasks of the fair comparison with this verdict on RWF, of all
+    fair tasks                    how many tasks it has
     setting                       not a result
 """
 
@@ -23,7 +25,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.records import Row, read_results
+from experiments.records import Row, read_results, read_rows
+from experiments.reporting.fair import writer
+from experiments.reporting.fair.published import results_of
 from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.tables import specs
 from experiments.reporting.tables.brief import is_reduced, is_run
@@ -31,7 +35,10 @@ from experiments.reporting.tables.table import Table, TableLine, build
 from experiments.reporting.verdicts import PENDING, UNDECIDED
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("findings", "reproduction"))]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("findings", "reproduction", "fair_comparison")),
+]
 ALONE = {"quick": "quick", "scale": "paper"}
 FINDING = re.compile(r"<!-- finding begin.*?-->(.*?)<!-- held\n(.*?)-->", flags=re.DOTALL)
 FINDINGS = [
@@ -112,11 +119,25 @@ def functions(experiment: str, name: str) -> str:
     return " ± ".join(f"{100 * metrics[what][0]:.3f}" for what in ("relative_l2", "relative_l2_std"))
 
 
+@functools.cache
+def fair_results() -> list[writer.Results]:
+    folder = ROOT / "results" / "fair" / "quick" / "rows"
+    return results_of([row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path)], "quick")
+
+
+def fair(wanted: str, rival: str = "") -> str:
+    results = fair_results()
+    if wanted == "tasks":
+        return f"{len(results)} tasks"
+    found = [one.verdict for one in writer.verdicts_on(results, rival)]
+    return f"{found.count(wanted)} of {len(found)}"
+
+
 def spanned(values: list[float]) -> str:
     return " to ".join(f"{value:#.2g}".rstrip(".") for value in (min(values), max(values)))
 
 
-SOURCES = {f.__name__: f for f in (count, run, decided, ours, paper, span, seeds, functions)}
+SOURCES = {f.__name__: f for f in (count, run, decided, ours, paper, span, seeds, functions, fair)}
 
 
 @pytest.mark.parametrize(("text", "held"), FINDINGS)

@@ -1,4 +1,4 @@
-"""Publishing a fair comparison: rows of clean commits alone, and what was there is replaced."""
+"""Publishing a fair comparison: rows of clean commits alone, rendered from the rows, in the place of what was there."""
 
 import json
 
@@ -11,47 +11,39 @@ from tests.experiments.test_records import EXAMPLE
 
 @pytest.fixture
 def folders(tmp_path):
-    """A written comparison with one run in its table, and a row that is not in it."""
-    output = tmp_path / "output" / "quick"
-    (output / "rows").mkdir(parents=True)
-    (output / "fair.csv").write_text("task,id\ndarcy,shown\n")
-    (output / "fair.md").write_text("a table")
-    lines = [{**EXAMPLE, "id": name, "dirty": False, "commit": "abc1234"} for name in ("shown", "other")]
-    (output / "rows" / "darcy.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return (
-        output,
-        ["--output", str(output.parent), "--results", str(tmp_path / "results")],
-        tmp_path / "results",
-    )
+    """The rows of one run of a comparison, its file, the command's words and where it publishes."""
+    rows = tmp_path / "output" / "quick" / "rows" / "image_natural.jsonl"
+    rows.parent.mkdir(parents=True)
+    rows.write_text(json.dumps({**EXAMPLE, "seed": 1000, "variant": ["optimizer.learning_rate=0.01"]}) + "\n")
+    words = ["--output", str(tmp_path / "output"), "--results", str(tmp_path / "results")]
+    return rows, words, tmp_path / "results"
 
 
-def test_the_rows_of_the_table_replace_what_was_there(folders, capsys):
+def test_the_rows_replace_what_was_there_and_are_rendered(folders, capsys):
     _, words, results = folders
     (results / "quick" / "rows").mkdir(parents=True)
     (results / "quick" / "rows" / "burgers.jsonl").write_text("")
     assert main(words) == 0
     (path,) = (results / "quick" / "rows").glob("*.jsonl")
-    assert [row.id for row in read_rows(path)] == ["shown"]
-    assert (results / "quick" / "fair.md").read_text() == "a table"
+    assert [row.seed for row in read_rows(path)] == [1000]
+    assert "image_natural,plain,select,0.01,1000" in (results / "quick" / "fair.csv").read_text().replace(
+        "rwf", "plain"
+    )
+    assert (results / "quick" / "fair.png").stat().st_size > 10_000
     assert "1 rows published" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("harm", "says"),
+    ("content", "says"),
     [
-        (lambda output: (output / "fair.csv").unlink(), "run python -m experiments.fair first"),
-        (lambda output: (output / "fair.csv").write_text("task,id\ndarcy,gone\n"), "such as gone"),
-        (
-            lambda output: (output / "rows" / "darcy.jsonl").write_text(
-                json.dumps({**EXAMPLE, "id": "shown", "dirty": True}) + "\n"
-            ),
-            "shown states no clean commit",
-        ),
+        ("", "run python -m experiments.fair first"),
+        (json.dumps({**EXAMPLE, "dirty": True}) + "\n", f"{EXAMPLE['id']} states no clean commit"),
+        (json.dumps({**EXAMPLE, "commit": None}) + "\n", f"{EXAMPLE['id']} states no clean commit"),
     ],
 )
-def test_what_cannot_be_published_is_one_line(folders, harm, says, capsys):
-    output, words, results = folders
-    harm(output)
+def test_what_cannot_be_published_is_one_line(folders, content, says, capsys):
+    rows, words, results = folders
+    rows.write_text(content)
     assert main(words) == 1
     errors = capsys.readouterr().err
     assert says in errors and errors.count("\n") == 1

@@ -95,7 +95,7 @@ def write_all(results: Sequence[Results], folder: Path) -> list[Path]:
 def table(results: Sequence[Results], part: Part = PARTS[0]) -> Grid:
     """A line for each task, a column for each method."""
     columns = list(dict.fromkeys(name for own in results for name in part.columns(own.fair)))
-    verdicts = {name: _verdicts(results, name) for name in columns if parted(name)[0] != RWF}
+    verdicts = {name: verdicts_on(results, name) for name in columns if parted(name)[0] != RWF}
     rows = []
     for n, own in enumerate(results):
         there = part.columns(own.fair)
@@ -138,7 +138,7 @@ def _cell(own: Results, method: str, comparison: Comparison | None) -> Cell:
     return Cell(text, tuple(below), rows=tuple(rows))
 
 
-def _verdicts(results: Sequence[Results], rival: str) -> list[Comparison]:
+def verdicts_on(results: Sequence[Results], rival: str) -> list[Comparison]:
     """On RWF under the optimizer of `rival`, against it."""
     ours = under(RWF, parted(rival)[1])
     comparisons = []

@@ -12,6 +12,7 @@ from experiments import fair as command
 from experiments.config.compose import configure
 from experiments.reporting.fair import comparison, writer
 from experiments.reporting.fair.comparison import GRID, LOST, Point, best, rate, wanted, width
+from experiments.reporting.fair.published import results_of
 
 ADVECTION = replace(comparison.read("advection"), methods=("plain", "rwf"), rivals=(), optimizers=())
 
@@ -100,7 +101,7 @@ def test_a_shifted_curve_is_equivalent_and_a_deeper_one_is_better(make_row, tmp_
     shifted = simulated(make_row, {"plain": 1, "rwf": 0}, {"plain": 0.1, "rwf": 0.1})
     assert (shifted.report("plain")[0], shifted.report("rwf")[0]) == (1, 0)
     deeper = simulated(make_row, {"plain": 1, "rwf": 0}, {"plain": 0.1, "rwf": 0.05})
-    verdicts = [writer._verdicts([own], "plain")[0].verdict for own in (shifted, deeper)]
+    verdicts = [writer.verdicts_on([own], "plain")[0].verdict for own in (shifted, deeper)]
     assert verdicts == ["equivalent", "better"]
     paths = writer.write_all([shifted, deeper], tmp_path)
     assert {path.suffix for path in paths} == {".md", ".csv", ".tex", ".png", ".pdf"}
@@ -160,6 +161,27 @@ def test_rwf_under_an_optimizer_is_compared_with_plain_under_the_same(make_row):
     _, plain, _, muon, _ = grid.rows[0]
     assert "RWF equivalent" in plain.below and "RWF better" in muon.below
     assert any(text.startswith("×0.50 error") for text in muon.below)
+
+
+def test_rows_alone_say_which_point_they_belong_to(make_row):
+    facts = {
+        "experiment": "advection",
+        "embedding": "periodic",
+        "metric": "relative_l2",
+        "items": ("advection",),
+    }
+    facts |= {"metrics": {"relative_l2": (0.1,)}}
+    rows = [
+        make_row("rwf", 1000, variant=("optimizer.learning_rate=0.000316",), **facts),
+        make_row("rwf", 3, variant=(), **facts),
+        make_row("plain", 1001, variant=("optimizer.learning_rate=0.0316", "optimizer=muon"), **facts),
+        make_row("plain", 0, **{**facts, "experiment": "burgers"}),
+    ]
+    (found,) = results_of(rows, "quick")
+    assert found.fair.name == "advection"
+    assert set(found.rows) == {
+        Point("rwf", "select", -1), Point("rwf", "report", 0), Point("plain under muon", "select", 3)
+    }  # fmt: skip
 
 
 def test_the_command_says_what_its_first_round_would_run(tmp_path, capsys):
