@@ -56,9 +56,8 @@ def compare(options: argparse.Namespace) -> int:
         code = ended.exit_code
     for path in writer.write_all(results, options.output / options.profile):
         print(f"wrote {path}")
-    for part in writer.PARTS:
-        if own := [one for one in results if part.has(one.fair)]:
-            print(terminal(writer.table(own, part)))
+    for part, own in writer.parts_of(results):
+        print(terminal(writer.table(own, part)))
     for reason in reasons:
         print(f"not run: {reason}", file=sys.stderr)
     return code or int(bool(reasons))

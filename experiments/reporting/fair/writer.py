@@ -79,17 +79,30 @@ class Results:
 
 
 def write_all(results: Sequence[Results], folder: Path) -> list[Path]:
-    """Write each part that a task has as .md, .csv and .tex, and its figure; return the paths."""
+    """Write each part that there is as .md, .csv and .tex, and its figure; return the paths."""
     paths: list[Path] = []
-    for part in PARTS:
-        own = [one for one in results if part.has(one.fair)]
-        if own:
-            paths += renderers.write_all(table(own, part), csv_text(_records(own, part)), folder)
-            shown = [(o.fair, {name: o.selecting(name) for name in part.columns(o.fair)}) for o in own]
-            with style.look():
-                figure = rates(shown)
-            paths += drawing.save(figure, part.name, folder)
+    for part, own in parts_of(results):
+        paths += renderers.write_all(table(own, part), csv_text(_records(own, part)), folder)
+        shown = [(o.fair, {name: o.selecting(name) for name in part.columns(o.fair)}) for o in own]
+        with style.look():
+            figure = rates(shown)
+        paths += drawing.save(figure, part.name, folder)
     return paths
+
+
+def parts_of(results: Sequence[Results]) -> list[tuple[Part, list[Results]]]:
+    """Each part and the tasks that it has: the methods' always, the others where a run of their own is there."""
+    first, *others = PARTS
+    found = [(part, [one for one in results if part.has(one.fair)]) for part in others]
+    return [
+        (first, list(results)),
+        *((part, own) for part, own in found if any(_begun(one, part) for one in own)),
+    ]
+
+
+def _begun(own: Results, part: Part) -> bool:
+    further = set(part.columns(own.fair)) - set(own.fair.methods)
+    return any(point.method in further for point in own.rows)
 
 
 def table(results: Sequence[Results], part: Part = PARTS[0]) -> Grid:
