@@ -9,6 +9,7 @@ clean commit, or nothing is published.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,11 +29,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", choices=group_options("profile"), default="quick")
     parser.add_argument("--output", type=typed_path, default=Path("output/fair"), help="where it was written")
     parser.add_argument("--results", type=typed_path, default=Path("results/fair"), help="where it goes")
+    parser.add_argument(
+        "--picture",
+        type=typed_path,
+        default=Path("docs/figures/fair.png"),
+        help="what docs/fair_comparison.md shows",
+    )
     options = parser.parse_args(arguments)
     try:
         rows = rows_of(options.output / options.profile)
         for path in replace(options.results / options.profile, options.profile, rows):
             print(f"wrote {path}")
+        shutil.copyfile(options.results / options.profile / "fair.png", options.picture)
+        print(f"wrote {options.picture}")
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
