@@ -16,15 +16,18 @@ been run, else short runs.
     scale ...                     the same at the paper's scale alone
     fair VERDICT RIVAL            tasks of the fair comparison with this verdict on RWF, of all
     fair tasks                    how many tasks it has
+    fair shift                    tasks where RWF's rate is below Plain's by the grid's step that is nearest to e^mean
     setting                       not a result
 """
 
 import functools
+import math
 import re
 from pathlib import Path
 
 import pytest
 
+from experiments.config.compose import configure
 from experiments.records import Row, read_results, read_rows
 from experiments.reporting.fair import writer
 from experiments.reporting.fair.published import results_of
@@ -37,7 +40,10 @@ from experiments.reporting.verdicts import PENDING, UNDECIDED
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("findings", "reproduction", "fair_comparison")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("findings", "reproduction", "fair_comparison", "what_rwf_does")
+    ),
 ]
 ALONE = {"quick": "quick", "scale": "paper"}
 FINDING = re.compile(r"<!-- finding begin.*?-->(.*?)<!-- held\n(.*?)-->", flags=re.DOTALL)
@@ -125,10 +131,19 @@ def fair_results() -> list[writer.Results]:
     return results_of([row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path)], "quick")
 
 
+def shifted(own: writer.Results) -> bool:
+    plain, rwf = (own.report(name)[0] for name in ("plain", "rwf"))
+    words = [f"{key}={value}" for key, value in own.fair.cell.items()]
+    mean = configure([*words, "parameterization=rwf", "profile=quick"]).parameterization.mean
+    return plain - rwf == round(2 * mean / math.log(10))
+
+
 def fair(wanted: str, rival: str = "") -> str:
     results = fair_results()
     if wanted == "tasks":
         return f"{len(results)} tasks"
+    if wanted == "shift":
+        return f"{sum(map(shifted, results))} of {len(results)}"
     found = [one.verdict for one in writer.verdicts_on(results, rival)]
     return f"{found.count(wanted)} of {len(found)}"
 
