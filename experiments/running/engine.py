@@ -132,6 +132,8 @@ def _outcome(message: Message) -> str:
     if message["event"] == "stopped":
         return f"not finished ({message['error']})"
     rows = [Row.from_json(row) for row in message["rows"]]
+    if not rows:
+        return "no rows"
     metric = rows[0].metric
     values = [value for row in rows for value in row.metrics[metric] if value is not None]
     mean = f"{sum(values) / len(values):.4g}" if values else "no value"
