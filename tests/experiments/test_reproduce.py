@@ -282,9 +282,15 @@ def test_a_limit_ends_a_reproduction_in_time_at_a_checkpoint_with_nothing_render
 
 
 def test_a_worker_that_does_not_end_in_time_is_ended_and_its_run_is_not_failed(tmp_path, monkeypatch):
-    monkeypatch.setenv(walltime.UNTIL, repr(time.time() + 2))  # while the worker still imports or compiles
-    monkeypatch.setattr(walltime, "LATEST", 0.5)
     todo, _ = plan(cells("plain", "rwf"), "smoke", options(tmp_path))
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "sitecustomize.py").write_text(
+        "import time\n\ntime.sleep(60)\n"
+    )  # a worker that never gets to its run
+    monkeypatch.setenv("PYTHONPATH", str(slow))
+    monkeypatch.setenv(walltime.UNTIL, repr(time.time() + 2))
+    monkeypatch.setattr(walltime, "LATEST", 0.5)
     begun = time.monotonic()
     ended = carry_out(todo, Cores(workers=1), tmp_path / "logs")
     assert time.monotonic() - begun < 30 and not ended.failed
