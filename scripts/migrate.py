@@ -1,11 +1,12 @@
 """Bring rows that an earlier version of the code made to today's identity: variant, protocol version and id.
 
     python -m scripts.migrate --results results
+    python -m scripts.migrate --results results --profile quick=short
     python -m scripts.migrate --runs old_runs --to runs
 
-With --results the rows of a results folder are rewritten. With --runs finished runs are copied into another folder
-of runs under their new ids, their settings read from the config that each kept. A row that has no meaning today
-stays as it is and is named.
+With --results the rows of a results folder are rewritten. With --profile they only take another profile's name, as what quick
+was is short now. With --runs finished runs are copied into another folder of runs under their new ids, their settings
+read from the config that each kept. A row that has no meaning today stays as it is and is named.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 import yaml
 
 from experiments.config import former
-from experiments.config.compose import ConfigError, Configuration
+from experiments.config.compose import ConfigError, Configuration, group_options
 from experiments.config.protocols import protocol_of
 from experiments.files import typed_path, write_json, write_text
 from experiments.records import DataSource, Row, read_result, read_rows, row_line
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m scripts.migrate", description=__doc__.split("\n")[0])
     parser.add_argument("--results", type=typed_path, help="folder of result rows to rewrite")
+    parser.add_argument("--profile", metavar="OLD=NEW", help="of --results: call the rows of profile OLD NEW")
     parser.add_argument("--runs", type=typed_path, help="folder of earlier runs")
     parser.add_argument(
         "--to", type=typed_path, default=Path("runs"), help="folder that receives the runs (runs)"
@@ -49,6 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.results is None) == (options.runs is None):
         parser.error("name either --results or --runs")
+    if options.profile is not None:
+        old, _, new = options.profile.partition("=")
+        if options.results is None or not old or new not in group_options("profile"):
+            parser.error(
+                f"--profile is for --results, and OLD=NEW, NEW of {', '.join(group_options('profile'))}"
+            )
+        rename_profile(options.results, old, new)
+        return 0
     left = migrate_results(options.results) if options.results else migrate_runs(options)
     for line in left:
         print(f"left as it is: {line}", file=sys.stderr)
@@ -77,6 +87,22 @@ def migrate_results(results: Path) -> list[str]:
         )
         print(f"{path}: {changed} of {len(rows)} rows changed")
     return left
+
+
+def rename_profile(results: Path, old: str, new: str) -> None:
+    """Move the rows of profile `old` to `new`: its name, in the row and its id, is all that changes."""
+    for path in sorted((results / old / "rows").glob("*.jsonl")):
+        rows = read_rows(path)
+        named = [
+            dataclasses.replace(row, profile=new, id=re.sub(rf"-{old}(-s\d+)", rf"-{new}\1", row.id))
+            for row in rows
+        ]
+        target = results / new / "rows" / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        kept = {(row.id, row.seed): row for row in [*(read_rows(target) if target.exists() else []), *named]}
+        write_text(target, "".join(map(row_line, kept.values())))
+        path.unlink()
+        print(f"{path} -> {target}: {len(rows)} rows")
 
 
 def migrate_runs(options: argparse.Namespace) -> list[str]:

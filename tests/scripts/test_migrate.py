@@ -87,3 +87,16 @@ def test_rows_without_configs_are_read_by_their_words_and_others_left(row, tmp_p
 
 def test_seeds_are_read_from_the_id(row):
     assert seeds_of(row) == 1 and seeds_of(dataclasses.replace(row, id="a-b-c-paper-s2x3-0123456789")) == 3
+
+
+def test_a_profile_takes_another_name_and_nothing_else_changes(row, tmp_path, capsys):
+    older = dataclasses.replace(row, profile="quick", id="rwf-none-deeponet-quick-s0x3-6ca69cb1b2")
+    path = tmp_path / "quick" / "rows" / "diffusion_reaction.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text(row_line(older))
+    assert main(["--results", str(tmp_path), "--profile", "quick=short"]) == 0
+    (fresh,) = read_rows(tmp_path / "short" / "rows" / "diffusion_reaction.jsonl")
+    assert fresh == dataclasses.replace(older, profile="short", id="rwf-none-deeponet-short-s0x3-6ca69cb1b2")
+    assert not path.exists()
+    with pytest.raises(SystemExit):
+        main(["--results", str(tmp_path), "--profile", "quick=shorter"])
