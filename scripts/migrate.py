@@ -4,9 +4,9 @@
     python -m scripts.migrate --results results --profile quick=short
     python -m scripts.migrate --runs old_runs --to runs
 
-With --results the rows of a results folder are rewritten. With --profile they only take another profile's name, as what quick
-was is short now. With --runs finished runs are copied into another folder of runs under their new ids, their settings
-read from the config that each kept. A row that has no meaning today stays as it is and is named.
+With --results the rows of a results folder are rewritten. With --profile they only take another profile's name: what
+quick was is short now. With --runs finished runs are copied into another folder of runs under their new ids, their
+settings read from the config that each kept. A row that has no meaning today stays as it is and is named.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import yaml
 from experiments.config.compose import ConfigError, configure
 from experiments.files import system_error, typed_path
 from experiments.reporting.loading import Run, load_runs
-from experiments.reporting.publishing import publish, render
+from experiments.reporting.publishing import publish, render, unclean
 from experiments.reporting.selection import PROFILES
 from experiments.running.run import identity
 from experiments.task import Source
@@ -81,10 +81,8 @@ def _refusal(run: Run, changed_code: bool) -> str | None:
     row = run.row
     if row.profile == "smoke":
         return "profile=smoke proves only that things run"
-    if row.commit is None:
-        return "it states no commit: train in a git checkout"
-    if row.dirty is not False and not changed_code:
-        return f"files differed from commit {row.commit}: commit, then train again"
+    if (row.commit is None or not changed_code) and (reason := unclean(row)):
+        return reason
     try:
         known = recomposed(run)
     except (ConfigError, ValueError, OSError, yaml.YAMLError, KeyError, TypeError) as error:

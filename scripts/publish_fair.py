@@ -19,6 +19,7 @@ from experiments.files import system_error, typed_path, write_text
 from experiments.records import Row, read_rows, row_line
 from experiments.reporting.fair.published import results_of
 from experiments.reporting.fair.writer import write_all
+from experiments.reporting.publishing import unclean
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,8 +59,8 @@ def rows_of(folder: Path) -> list[Row]:
     if not rows:
         raise ValueError(f"{folder} has no rows: run python -m experiments.fair first")
     for row in rows:
-        if row.commit is None or row.dirty is not False:
-            raise ValueError(f"{row.id} states no clean commit: commit, then train again")
+        if reason := unclean(row):
+            raise ValueError(f"{row.id}: {reason}")
     return rows
 
 

@@ -5,7 +5,6 @@ text, an equals sign, and where they come from. "Table 1" is what the README sho
 been run, else short runs.
 
     count VERDICT RIVAL           lines of Table 1 with this verdict on RWF, of all; RIVAL may be "each"
-    run                           lines of Table 1 at the paper's scale, of all
     decided                       "none is decided" where no line at the paper's scale has a verdict on any rival
     ours LINE NAME                our number in Table 1
     paper LINE NAME               the paper's number there
@@ -81,10 +80,6 @@ def count(wanted: str, rival: str, profile: str | None = None) -> str:
     return f"{found.count(wanted)} of {len(found)}"
 
 
-def run() -> str:
-    return f"{len(at_the_papers_scale())} of {len(table().lines)}"
-
-
 def decided() -> str:
     found = {one.verdict for line in at_the_papers_scale() for one in line.comparisons.values()}
     return "none is decided" if found <= {PENDING, UNDECIDED} else "some are decided"
@@ -152,7 +147,7 @@ def spanned(values: list[float]) -> str:
     return " to ".join(f"{value:#.2g}".rstrip(".") for value in (min(values), max(values)))
 
 
-SOURCES = {f.__name__: f for f in (count, run, decided, ours, paper, span, seeds, functions, fair)}
+SOURCES = {f.__name__: f for f in (count, decided, ours, paper, span, seeds, functions, fair)}
 
 
 @pytest.mark.parametrize(("text", "held"), FINDINGS)

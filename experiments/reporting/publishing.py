@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.records import add_rows
+from experiments.records import Row, add_rows
 from experiments.reporting import compact
 from experiments.reporting.figures.drawing import FigureSpec, draw_and_save, figure_spec
 from experiments.reporting.loading import Run, find, load_published
@@ -19,6 +19,15 @@ from experiments.reporting.studies import study as studies
 from experiments.reporting.studies import writer as studies_writer
 from experiments.reporting.tables import specs, writers
 from experiments.reporting.tables import table as tables
+
+
+def unclean(row: Row) -> str | None:
+    """Why a row's code cannot be had again, in a line; None where it states a clean commit."""
+    if row.commit is None:
+        return "it states no commit: train in a git checkout"
+    if row.dirty is not False:
+        return f"files differed from commit {row.commit}: commit, then train again"
+    return None
 
 
 def publish(runs: Sequence[Run], results: Path) -> list[Path]:

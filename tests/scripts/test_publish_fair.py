@@ -39,8 +39,8 @@ def test_the_rows_replace_what_was_there_and_are_rendered(folders, capsys):
     ("content", "says"),
     [
         ("", "run python -m experiments.fair first"),
-        (json.dumps({**EXAMPLE, "dirty": True}) + "\n", f"{EXAMPLE['id']} states no clean commit"),
-        (json.dumps({**EXAMPLE, "commit": None}) + "\n", f"{EXAMPLE['id']} states no clean commit"),
+        (json.dumps({**EXAMPLE, "dirty": True}) + "\n", f"{EXAMPLE['id']}: files differed from commit"),
+        (json.dumps({**EXAMPLE, "commit": None}) + "\n", f"{EXAMPLE['id']}: it states no commit"),
     ],
 )
 def test_what_cannot_be_published_is_one_line(folders, content, says, capsys):

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from experiments.config.compose import CONFIGS
 from experiments.records import Cell, Row
 from experiments.reporting import selection
-from experiments.reporting.metrics import metric_named
+from experiments.reporting.metrics import column_label, metric_named
 from experiments.reporting.statistics import Values
 from experiments.reporting.tables.specs import CellWords, MetricName
 from experiments.reporting.verdicts import margin
@@ -30,6 +30,8 @@ METHODS = ("plain", "aa", "wn", "rwf", "rwf_log", "rwf_frozen", "rwf_std0", "pla
 """The paper's four, RWF with log s, and the decomposition; Plain at another rate is on Plain's own grid."""
 UNDER = ("plain", "rwf")
 """What is run under each further optimizer."""
+OPTIMIZERS = {"muon": "Muon", "soap": "SOAP", "schedule_free": "schedule-free Adam"}
+"""What optimizers are called in tables and figures; another keeps the name of its file."""
 MIDDLE = 1e-3
 GRID = tuple(range(-4, 4))
 """Eight rates, half a decade apart, as exponents k of MIDDLE * 10^(k/2): 1e-5 to 0.0316."""
@@ -125,6 +127,12 @@ def parted(column: str) -> tuple[str, str]:
     """
     name, _, optimizer = column.partition(" under ")
     return name, optimizer
+
+
+def label(column: str) -> str:
+    """The heading of a column, such as "RWF, Muon"."""
+    name, optimizer = parted(column)
+    return ", ".join(filter(None, (column_label(name), OPTIMIZERS.get(optimizer, optimizer))))
 
 
 def names() -> list[str]:

@@ -7,10 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.records import Row
-from experiments.reporting.fair.comparison import UNDER, Fair, Point, best, parted, rate, under, wanted, width
+from experiments.reporting.fair.comparison import (
+    UNDER,
+    Fair,
+    Point,
+    best,
+    label,
+    parted,
+    rate,
+    under,
+    wanted,
+    width,
+)
 from experiments.reporting.figures import drawing, style
 from experiments.reporting.figures.rates import rates
-from experiments.reporting.metrics import PARAMETERIZATIONS, column_label, metric_named
+from experiments.reporting.metrics import PARAMETERIZATIONS, metric_named
 from experiments.reporting.statistics import interval_text, summarise
 from experiments.reporting.tables import renderers
 from experiments.reporting.tables.grid import Cell, Grid, csv_text
@@ -22,7 +33,6 @@ CAPTION = (
     "(docs/fair_comparison.md). Below a number: the chosen rate, over how large a factor of rates the method stays "
     "within the margin of its best, and the verdict on RWF against it, corrected over the tasks of the column."
 )
-OPTIMIZERS = {"muon": "Muon", "soap": "SOAP", "schedule_free": "schedule-free Adam", "": ""}
 
 
 @dataclass(frozen=True)
@@ -120,12 +130,6 @@ def table(results: Sequence[Results], part: Part = PARTS[0]) -> Grid:
         rows.append((Cell(own.fair.title, (heading,)), *cells))
     head = ("", *map(label, columns))
     return Grid(part.name, part.heading, CAPTION, head, frozenset(range(1, len(head))), tuple(rows))
-
-
-def label(column: str) -> str:
-    """The heading of a column, such as "RWF, Muon"."""
-    name, optimizer = parted(column)
-    return ", ".join(filter(None, (column_label(name), OPTIMIZERS.get(optimizer, optimizer))))
 
 
 def _reduced(own: Results) -> str:

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from experiments.records import Row
 from experiments.reporting import selection
-from experiments.reporting.fair.comparison import Fair, best, parted, rate
+from experiments.reporting.fair.comparison import Fair, best, label, parted, rate
 from experiments.reporting.figures import style
-from experiments.reporting.metrics import column_label, metric_named
+from experiments.reporting.metrics import metric_named
 
 COLUMNS = 3
 FURTHER = ("#56B4E9", "#999999", "#F0E442", "#000000")  # Okabe and Ito's others, for methods without a colour
@@ -69,8 +69,7 @@ def _curve(axes: Axes, fair: Fair, name: str, n: int, points: Mapping[int, Seque
     colour = style.COLOURS.get(name, FURTHER[n % len(FURTHER)])
     x = [rate(exponent) for exponent in means]
     line = "-" if optimizer and parameterization == "rwf" else style.DASHES.get(name, (0, (3, 1)))
-    said = ", ".join(filter(None, (column_label(parameterization), optimizer.replace("_", "-"))))
-    axes.plot(x, list(means.values()), color=colour, linestyle=line, marker=".", label=said)
+    axes.plot(x, list(means.values()), color=colour, linestyle=line, marker=".", label=label(name))
     chosen = best(scores) if scores else None
     if chosen is not None:
         axes.plot(rate(chosen), means[chosen], "o", color=colour, markerfacecolor="none", markersize=7)
