@@ -1,0 +1,195 @@
+"""Milliseconds per training step on this device, each program alone: the measured side of `scripts.gpu_program`.
+
+    python -m scripts.step_times [MEMBERS*]EXPERIMENT[@COLUMN+...][:PRECISION,...] ... [KEY=VALUE ...]
+        [--profile paper] [--processes 4] [--rounds 2] [--seconds 0.5] [--trace FOLDER] [--output FILE]
+
+Without columns a program is the one that a card trains: its parameterizations where `execution.stack` says so, else
+RWF alone; `3*darcy@plain+rwf` is one program of two columns with three members (items and seeds) each. All are compiled
+first, shared out over processes, and kept in the compilation cache, where runs find them; then they are timed one at a
+time, in rounds, with nothing else on the device. `--trace` keeps a profile of three steps of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from statistics import median
+from typing import Any
+
+from experiments.config.compose import ConfigError, Configuration, group_options
+from experiments.files import typed_path, write_json
+from experiments.records import provenance
+from scripts.gpu_program import runs
+
+WORD = re.compile(r"(?:(\d+)\*)?(\w+)(?:@([\w+]+))?(?::([\w,]+))?")
+HEAD = f"{'experiment':24}{'precision':18}{'runs':>5}{'members':>9}{'ms a step':>11}{'spread':>8}{'runs x steps/s':>16}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command of the module's docstring."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.step_times", description=__doc__.split("\n")[0])
+    parser.add_argument("words", nargs="+", metavar="PROGRAM|KEY=VALUE")
+    parser.add_argument("--profile", default="paper", choices=group_options("profile"))
+    parser.add_argument("--processes", type=int, default=4, help="that compile side by side")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each program in a round, about")
+    parser.add_argument("--trace", type=typed_path, help="a folder for profiles of three steps of each")
+    parser.add_argument("--output", type=typed_path, help="a JSON file for the numbers")
+    options = parser.parse_intermixed_args(arguments)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the processes share the device's memory
+    settings = [word for word in options.words if "=" in word]
+    try:
+        wanted = [one for word in options.words if "=" not in word for one in programs_of(word, settings)]
+        for program in wanted:
+            program.runs(options.profile)
+    except ConfigError as error:
+        print(f"config error: {error}", file=sys.stderr)
+        return 2
+    measured = timed(wanted, options)
+    facts = provenance()
+    print(f"profile={options.profile}, {facts['device_name']}, medians of {options.rounds} rounds")
+    print(HEAD)
+    for numbers in measured:
+        print(line(numbers))
+    if options.output:
+        write_json(options.output, {"profile": options.profile, **facts, "programs": measured})
+    return 0 if all("ms" in numbers for numbers in measured) else 1
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is compiled as one: `members` of the runs of `columns`; None: what a card would train."""
+
+    experiment: str
+    members: int
+    columns: tuple[str, ...] | None
+    precision: str | None
+    settings: tuple[str, ...]
+
+    def runs(self, profile: str) -> list[Configuration]:
+        """The configurations of its runs. Raises ConfigError."""
+        words = [f"experiment={self.experiment}", f"profile={profile}", "tracking=none", *self.settings]
+        words += [] if self.precision is None else [f"trainer.precision={self.precision}"]
+        return runs(words, self.columns)
+
+
+def programs_of(word: str, settings: Sequence[str]) -> list[Program]:
+    """The programs that a word of the command line names, one for each precision. Raises ConfigError.
+
+    >>> [one.precision for one in programs_of("3*darcy@plain+rwf:float32,tensorfloat32", [])]
+    ['float32', 'tensorfloat32']
+    """
+    found = WORD.fullmatch(word)
+    if found is None:
+        raise ConfigError(
+            f"{word!r} names no program: write it as darcy, darcy:float32 or 3*darcy@plain+rwf:float32"
+        )
+    members, experiment, columns, precisions = found.groups()
+    return [
+        Program(
+            experiment,
+            int(members or 1),
+            tuple(columns.split("+")) if columns else None,
+            one,
+            tuple(settings),
+        )
+        for one in (precisions.split(",") if precisions else [None])
+    ]
+
+
+def timed(wanted: Sequence[Program], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The numbers of each program: compiled by processes side by side, then timed in turn, round by round."""
+    spawn = multiprocessing.get_context("spawn")
+    count = min(options.processes, len(wanted))
+    pipes = [spawn.Pipe() for _ in range(count)]
+    workers = [
+        spawn.Process(target=serve, args=(theirs, list(wanted[n::count]), options), daemon=True)
+        for n, (_, theirs) in enumerate(pipes)
+    ]
+    for worker, (_, theirs) in zip(workers, pipes, strict=True):
+        worker.start()
+        theirs.close()
+    found: list[list[dict[str, Any]]] = [ours.recv() for ours, _ in pipes]  # compiled
+    for turn in range(options.rounds):
+        for own, (ours, _) in zip(found, pipes, strict=True):
+            for n, numbers in enumerate(own):
+                if "error" not in numbers:
+                    ours.send((n, turn))
+                    numbers["rounds"].append(ours.recv())
+    for ours, _ in pipes:
+        ours.send(None)
+    for own in found:
+        for numbers in own:
+            if "error" not in numbers:
+                numbers["ms"] = median(numbers["rounds"])
+    return [found[n % count][n // count] for n in range(len(wanted))]
+
+
+def serve(pipe: Connection, wanted: Sequence[Program], options: argparse.Namespace) -> None:
+    """Compile programs, say so, then time the one that is asked for until None comes."""
+    import time
+
+    import jax
+
+    from experiments.benchmarks.timing import stepper
+    from experiments.running.run import use_compilation_cache
+
+    use_compilation_cache(True)
+    steppers, about = [], []
+    for program in wanted:
+        begun = time.perf_counter()
+        numbers: dict[str, Any] = {"experiment": program.experiment, "members": program.members, "rounds": []}
+        take = None
+        try:
+            stack = program.runs(options.profile)
+            numbers |= {"precision": stack[0].trainer.precision, "runs": len(stack)}
+            take = stepper(*stack, size=program.members)
+        except (OSError, ValueError, RuntimeError) as error:  # JAX's own are RuntimeErrors
+            numbers |= {"precision": program.precision, "error": (str(error).splitlines() or [""])[0]}
+        steppers.append(take)
+        about.append(numbers | {"seconds_to_first_step": round(time.perf_counter() - begun, 1)})
+    pipe.send(about)
+    counts: dict[int, int] = {}
+    while (asked := pipe.recv()) is not None:
+        n, turn = asked
+        take = steppers[n]
+        if n not in counts:
+            counts[n] = count_for(take, options.seconds)
+        begun = time.perf_counter()
+        take(counts[n])
+        spent = (time.perf_counter() - begun) / counts[n]
+        if options.trace and turn == 0:
+            with jax.profiler.trace(str(options.trace / f"{about[n]['experiment']}_{about[n]['precision']}")):
+                take(3)
+        pipe.send(1e3 * spent)
+
+
+def count_for(take: Any, seconds: float) -> int:
+    """How many steps take about `seconds`; runs a few to find out."""
+    import time
+
+    take(1)
+    begun = time.perf_counter()
+    take(4)
+    return max(3, int(4 * seconds / (time.perf_counter() - begun)))
+
+
+def line(numbers: dict[str, Any]) -> str:
+    """One line of the table: the spread is the largest over the smallest round, less one."""
+    head = f"{numbers['experiment']:24}{numbers['precision'] or '':18}"
+    if "ms" not in numbers:
+        return f"{head}not measured: {numbers['error']}"
+    ms, rounds = numbers["ms"], numbers["rounds"]
+    count = numbers["runs"] * numbers["members"]
+    spread = f"{100 * (max(rounds) / min(rounds) - 1):.1f} %"
+    return f"{head}{numbers['runs']:5}{numbers['members']:9}{ms:11.3f}{spread:>8}{1e3 * count / ms:16.0f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
