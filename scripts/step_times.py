@@ -5,8 +5,8 @@
 
 Without columns a program is the one that a card trains: its parameterizations where `execution.stack` says so, else
 RWF alone; `3*darcy@plain+rwf` is one program of two columns with three members (items and seeds) each. All are compiled
-first, shared out over processes, and kept in the compilation cache, where runs find them; then they are timed one at a
-time, in rounds, with nothing else on the device. `--trace` keeps a profile of three steps of each.
+first, by several processes, and kept in the compilation cache, where runs find them; then they are timed one at a time,
+in rounds, with nothing else on the device. `--trace` keeps a profile of three steps of each.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from statistics import median
@@ -33,7 +34,7 @@ HEAD = f"{'experiment':24}{'precision':18}{'runs':>5}{'members':>9}{'ms a step':
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command of the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.step_times", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m scripts.step_times", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("words", nargs="+", metavar="PROGRAM|KEY=VALUE")
     parser.add_argument("--profile", default="paper", choices=group_options("profile"))
     parser.add_argument("--processes", type=int, default=4, help="that compile side by side")
@@ -141,8 +142,8 @@ def serve(pipe: Connection, wanted: Sequence[Program], options: argparse.Namespa
     from experiments.running.run import use_compilation_cache
 
     use_compilation_cache(True)
-    steppers, about = [], []
-    for program in wanted:
+
+    def compiled(program: Program) -> tuple[Any, dict[str, Any]]:
         begun = time.perf_counter()
         numbers: dict[str, Any] = {"experiment": program.experiment, "members": program.members, "rounds": []}
         take = None
@@ -152,9 +153,11 @@ def serve(pipe: Connection, wanted: Sequence[Program], options: argparse.Namespa
             take = stepper(*stack, size=program.members)
         except (OSError, ValueError, RuntimeError) as error:  # JAX's own are RuntimeErrors
             numbers |= {"precision": program.precision, "error": (str(error).splitlines() or [""])[0]}
-        steppers.append(take)
-        about.append(numbers | {"seconds_to_first_step": round(time.perf_counter() - begun, 1)})
-    pipe.send(about)
+        return take, numbers | {"seconds_to_first_step": round(time.perf_counter() - begun, 1)}
+
+    with ThreadPoolExecutor(len(wanted)) as threads:
+        steppers, about = zip(*threads.map(compiled, wanted), strict=True)
+    pipe.send(list(about))
     counts: dict[int, int] = {}
     while (asked := pipe.recv()) is not None:
         n, turn = asked
