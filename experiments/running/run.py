@@ -117,8 +117,9 @@ def _train(
     """Train the runs in one program and write what each leaves."""
     with ExitStack() as opened:
         trackers = [opened.enter_context(_tracker(config, folder)) for config, folder, _ in unfinished]
+        device = provenance()["device_name"]
         trainings = [
-            Training(config, folder, _telling(listen, tracker, config.task))
+            Training(config, folder, _telling(listen, tracker, config.task), device)
             for (config, folder, listen), tracker in zip(unfinished, trackers, strict=True)
         ]
         outcomes = train_stack(trainings, data, ahead) if unfinished else []
@@ -207,8 +208,9 @@ def rows_of(
 ) -> list[Row]:
     """One row per seed."""
     everyone = members.all_members(config.root.seed, config.root.seeds, len(names))
-    rate = len(everyone) * trained.steps / trained.seconds if trained.seconds else None
-    facts = provenance()
+    moved = len(trained.devices) > 1  # then no speed is that of one device
+    rate = len(everyone) * trained.steps / trained.seconds if trained.seconds and not moved else None
+    facts = provenance() | ({"device_name": ", then ".join(trained.devices)} if moved else {})
     rows = []
     for seed in range(config.root.seed, config.root.seed + config.root.seeds):
         mine = [o for m, o in zip(everyone, trained.outcomes, strict=True) if m.seed == seed]

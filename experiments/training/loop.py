@@ -74,6 +74,7 @@ class Training:
     config: Configuration
     folder: Path
     listen: Listener
+    device: str = ""  # what trains it now, for the row
     seconds: float = 0.0  # spent stepping the present group: this run's equal share of the stack's
     heard: bool = False  # whether `listen` knows what the history keeps from before an interruption
 
@@ -81,6 +82,7 @@ class Training:
         self.history = History(self.folder / "history.jsonl")
         self.checkpoints = self.folder / "checkpoints"
         self.schedule = self.config.optimizer.schedule()
+        self.devices = [self.device]  # that trained the present group, in their order
 
     def recall(self, names: Sequence[str], groups: int) -> None:
         """Tell `listen`, once, which records of items `names` were kept from before an interruption, if any."""
@@ -168,7 +170,7 @@ class GroupRun:
             run.recall(self.data.names, self.groups)
         states = self._advance_to_end(states, step)
         for run, state in zip(self.stack, states, strict=True):
-            outcomes.save(run.checkpoints, self.group, self._outcomes(state), run.seconds)
+            outcomes.save(run.checkpoints, self.group, self._outcomes(state), run.seconds, run.devices)
 
     def _begin(self) -> tuple[tuple[PyTree, ...], int]:
         """The states to go on from and their step; what files hold beyond them is cut off."""
@@ -181,12 +183,13 @@ class GroupRun:
             for run in self.stack:
                 checkpoints.rewind(run.checkpoints, None)
                 run.history.rewind(self._lines_before(run.history))
-                run.seconds = 0.0
+                run.seconds, run.devices = 0.0, [run.device]
             return states, 0
         for run, last in zip(self.stack, found, strict=True):
             checkpoints.rewind(run.checkpoints, last)
             run.history.rewind(last.notes["history"])
             run.seconds = last.notes["seconds"]
+            run.devices = list(dict.fromkeys((*last.notes.get("devices", ()), run.device)))
         return members.place(tuple(last.state for last in found), size), found[0].step
 
     def _lines_before(self, history: History) -> int:
@@ -265,7 +268,7 @@ class GroupRun:
 
     def _checkpoint(self, states: tuple[PyTree, ...], step: int) -> None:
         for run, state in zip(self.stack, states, strict=True):
-            notes = {"seconds": run.seconds, "history": len(run.history.lines)}
+            notes = {"seconds": run.seconds, "history": len(run.history.lines), "devices": run.devices}
             checkpoints.save(run.checkpoints, Checkpoint(self.group.index, step, state, notes))
 
     def _entries(self, n: int, state: PyTree, step: int, recorded: int) -> list[dict[str, Any]]:

@@ -31,16 +31,19 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trained:
-    """All outcomes in the order of `members.all_members`, and the seconds spent stepping."""
+    """All outcomes in the order of `members.all_members`, the seconds spent stepping, and on which devices."""
 
     outcomes: tuple[Outcome, ...]
     seconds: float
     steps: int
+    devices: tuple[str, ...] = ()  # in the order in which they trained; empty: not known
 
 
-def save(folder: Path, group: Group, outcomes: Sequence[Outcome], seconds: float) -> None:
+def save(
+    folder: Path, group: Group, outcomes: Sequence[Outcome], seconds: float, devices: Sequence[str] = ()
+) -> None:
     """Keep the outcomes of the group's real members in `folder`."""
-    arrays: dict[str, np.ndarray] = {"seconds": np.array(seconds)}
+    arrays: dict[str, np.ndarray] = {"seconds": np.array(seconds), "devices": np.array(json.dumps(devices))}
     for n, (outcome, member) in enumerate(zip(outcomes, group.members, strict=False)):
         notes = {"metrics": dict(outcome.metrics), "diverged_at": outcome.diverged_at}
         arrays[f"{n}/notes"] = np.array(json.dumps(notes | {"member": [member.seed, member.item]}))
@@ -57,12 +60,14 @@ def load(folder: Path, members: Sequence[Member], steps: int) -> Trained | None:
     """
     known: list[Member] = []
     outcomes: list[Outcome] = []
+    devices: dict[str, None] = {}
     seconds, index = 0.0, 0
     while len(known) < len(members) and _path(folder, index).exists():
-        trained, found, spent = _load(_path(folder, index))
+        trained, found, spent, where = _load(_path(folder, index))
         known, outcomes = known + trained, outcomes + found
         seconds, index = seconds + spent, index + 1
-    return Trained(tuple(outcomes), seconds, steps) if known == list(members) else None
+        devices |= dict.fromkeys(where)
+    return Trained(tuple(outcomes), seconds, steps, tuple(devices)) if known == list(members) else None
 
 
 def groups(folder: Path) -> list[list[Member]]:
@@ -90,7 +95,7 @@ def _path(folder: Path, index: int) -> Path:
     return folder / f"finished-{index:04d}.npz"
 
 
-def _load(path: Path) -> tuple[list[Member], list[Outcome], float]:
+def _load(path: Path) -> tuple[list[Member], list[Outcome], float, list[str]]:
     try:
         arrays, _ = load_arrays(path)
     except ValueError as error:  # names the file, and says to delete it
@@ -101,7 +106,9 @@ def _load(path: Path) -> tuple[list[Member], list[Outcome], float]:
     members = [
         Member(*entry.get("member", (-1, -1))) for entry in notes
     ]  # older files name none: they fit no group
-    return members, [_outcome(arrays, n, entry) for n, entry in enumerate(notes)], float(arrays["seconds"])
+    found = [_outcome(arrays, n, entry) for n, entry in enumerate(notes)]
+    devices = json.loads(str(arrays["devices"])) if "devices" in arrays else []
+    return members, found, float(arrays["seconds"]), devices
 
 
 def _outcome(arrays: Mapping[str, np.ndarray], n: int, notes: Mapping) -> Outcome:

@@ -11,6 +11,7 @@ import optax
 import pytest
 
 import rwf
+from experiments import records
 from experiments.config.compose import ConfigError, configure
 from experiments.running.run import identity, run
 from experiments.task import Data
@@ -109,6 +110,35 @@ def test_outcomes_kept_between_groups_hold_the_values_behind_the_metrics(tmp_pat
     found = outcomes.load(tmp_path, everyone, 10).outcomes[0]
     np.testing.assert_array_equal(found.each["psnr"], each["psnr"])
     assert found.metrics == outcome.metrics and set(found.predictions) == {"truth"}
+
+
+def test_a_run_that_goes_on_elsewhere_names_both_devices(tmp_path, monkeypatch):
+    words = [
+        "trainer.steps=20",
+        "trainer.record_every=5",
+        "execution.checkpoint_seconds=1e-9",
+        "task.images=2",
+    ]
+    config = smoke(tmp_path, "parameterization=rwf", *words)
+
+    def on(device):
+        facts = records.provenance() | {"device_name": device}
+        monkeypatch.setattr("experiments.running.run.provenance", lambda: facts)
+
+    def stop(news):  # in the second group: the first is whole
+        if news.group == 1 and news.step >= 10:
+            raise KeyboardInterrupt
+
+    on("a card")
+    with pytest.raises(KeyboardInterrupt):
+        run(config, stop)
+    on("a processor")
+    (row,) = run(config, silent)
+    assert row.device_name == "a card, then a processor"
+    assert row.iterations_per_second is None
+    (whole,) = run(smoke(tmp_path / "whole", "parameterization=rwf", *words), silent)
+    assert whole.device_name == "a processor" and whole.iterations_per_second > 0
+    assert whole.metrics == row.metrics
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
