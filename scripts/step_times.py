@@ -28,13 +28,17 @@ from experiments.files import typed_path, write_json
 from experiments.records import provenance
 from scripts.gpu_program import runs
 
+TRACED = 3  # steps in a profile
+ABOUT = "about.json"  # beside the profiles: on which device, by which code
 WORD = re.compile(r"(?:(\d+)\*)?(\w+)(?:@([\w+]+))?(?::([\w,]+))?")
 HEAD = f"{'experiment':24}{'precision':18}{'runs':>5}{'members':>9}{'ms a step':>11}{'spread':>8}{'runs x steps/s':>16}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command of the module's docstring."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.step_times", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.step_times", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("words", nargs="+", metavar="PROGRAM|KEY=VALUE")
     parser.add_argument("--profile", default="paper", choices=group_options("profile"))
     parser.add_argument("--processes", type=int, default=4, help="that compile side by side")
@@ -52,8 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"config error: {error}", file=sys.stderr)
         return 2
-    measured = timed(wanted, options)
     facts = provenance()
+    if options.trace:
+        write_json(options.trace / ABOUT, {"profile": options.profile, **facts})
+    measured = timed(wanted, options)
     print(f"profile={options.profile}, {facts['device_name']}, medians of {options.rounds} rounds")
     print(HEAD)
     for numbers in measured:
@@ -169,7 +175,7 @@ def serve(pipe: Connection, wanted: Sequence[Program], options: argparse.Namespa
         spent = (time.perf_counter() - begun) / counts[n]
         if options.trace and turn == 0:
             with jax.profiler.trace(str(options.trace / f"{about[n]['experiment']}_{about[n]['precision']}")):
-                take(3)
+                take(TRACED)
         pipe.send(1e3 * spent)
 
 
