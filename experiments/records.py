@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from annotated_types import Ge
 from pydantic import AfterValidator, with_config
 from pydantic.dataclasses import dataclass as validated_dataclass
 from typing_extensions import TypedDict
@@ -95,6 +96,7 @@ class Row:
     in one program an equal share of it; `iterations_per_second` is the speed of one member, None where one
     diverged, as training may have ended early, or where it went on on another device: `device_name` then names all, in
     their order, and `device` is the last one's kind. `commit` and `dirty` are None outside a git checkout.
+    `together` counts the runs that were one program, whose speeds tell them not apart.
     `collapsed` says of each item whether its training loss rose again at the end (`training.collapse`); None in
     older rows, of which it is not known.
     A field with a default is left out of files where it has it, so that older rows keep their bytes.
@@ -127,6 +129,7 @@ class Row:
     date: str
     each: dict[str, tuple[tuple[Measured, ...] | None, ...]] = field(default_factory=dict)
     collapsed: tuple[bool, ...] | None = None
+    together: Annotated[int, Ge(1)] = 1
 
     def __post_init__(self) -> None:
         if self.metric not in self.metrics:

@@ -30,7 +30,17 @@ from experiments.validation import parsed
 STAGE = ".carry"  # in the folder of runs: what is not in place yet
 Standing = Literal["new", "ahead", "same", "behind", "different"]
 """How a run of an archive stands to the one here: absent here, further there, equal, further here, in conflict."""
-MACHINE = ("seconds", "iterations_per_second", "device", "device_name", "packages", "commit", "dirty", "date")
+MACHINE = (
+    "seconds",
+    "iterations_per_second",
+    "device",
+    "device_name",
+    "packages",
+    "commit",
+    "dirty",
+    "date",
+    "together",
+)
 """Fields of a row that say where and when it was made, not what came of it."""
 
 

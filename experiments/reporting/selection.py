@@ -60,7 +60,7 @@ def best_source(
 
 def _has(row: Row, metric: str | None) -> bool:
     if metric == RATE:
-        return row.iterations_per_second is not None
+        return row.iterations_per_second is not None and row.together == 1
     return metric is None or metric in row.metrics
 
 

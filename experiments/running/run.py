@@ -124,7 +124,7 @@ def _train(
         ]
         outcomes = train_stack(trainings, data, ahead) if unfinished else []
         for (config, folder, _), tracker, trained in zip(unfinished, trackers, outcomes, strict=True):
-            _write(config, folder, source, data, trained, tracker)
+            _write(config, folder, source, data, trained, tracker, len(unfinished))
 
 
 @contextmanager
@@ -160,12 +160,20 @@ def _telling(listen: Listener, tracker: Tracker, task: Task) -> Listener:
 
 
 def _write(
-    config: Configuration, folder: Path, source: Source, data: Data, trained: Trained, tracker: Tracker
+    config: Configuration,
+    folder: Path,
+    source: Source,
+    data: Data,
+    trained: Trained,
+    tracker: Tracker,
+    together: int,
 ) -> None:
-    """Weights, predictions and, when all else is written, the result of one run."""
+    """Weights, predictions and, when all else is written, the result of one of `together` runs."""
     lost = collapse.of_history(read_history(folder), config.resolved)
     rows = [
-        replace(row, collapsed=tuple(lost.get((row.seed, item), False) for item in row.items))
+        replace(
+            row, collapsed=tuple(lost.get((row.seed, item), False) for item in row.items), together=together
+        )
         for row in rows_of(config, source, folder.name, data.names, trained)
     ]
     count = len(data.names)

@@ -82,6 +82,7 @@ def test_each_run_of_a_stack_is_trained_as_alone(tmp_path):
     found = run_stack(together, [silent] * len(NAMES))
     for config, place, rows in zip(together, folders(together), found, strict=True):
         assert [(row.id, row.seed) for row in rows] == [(place.name, 0), (place.name, 1)]
+        assert {row.together for row in rows} == {len(NAMES)}
         weights = trained_alone(config)
         for key, array in arrays(place / "weights.npz").items():
             np.testing.assert_allclose(array, weights[key], rtol=1e-5, atol=1e-5)

@@ -258,6 +258,12 @@ def test_timings_are_compared_on_one_device_and_get_no_verdict(four, make_row):
     assert "RWF is" not in writers.markdown(table) and "plain_lr" not in table.columns
 
 
+def test_speeds_of_runs_that_were_one_program_are_not_compared(make_row):
+    rows = [make_row(name, together=2) for name in ("plain", "rwf")]
+    found = tables.build(specs.table_spec("table_5"), rows).lines[0]
+    assert all(entry.ours is None for entry in found.entries.values())
+
+
 def test_the_control_has_a_column_a_difference_and_a_claim(four):
     rows = four(plain=[1, 2], aa=[1, 2], wn=[1, 2], rwf=[2, 3])
     without = writers.markdown(tables.build(specs.table_spec("table_6"), rows))
