@@ -23,7 +23,7 @@ from scripts.update_docs import BEGIN, END, ROOT
 
 OPEN = ("navier_stokes", "nerf_two_pi", "shape_normalize", "darcy_reading", "depth", "text_std", "ct_scale")
 OPEN += ("rwf_log", "aa_layer", "causal_sum", "training_length", "ct_size", "nerf_size", "learning_rate")
-OPEN += ("navier_stokes_1000", "navier_stokes_full", "depth_deeponet", "precision")
+OPEN += ("navier_stokes_1000", "navier_stokes_full", "depth_deeponet", "precision", "precision_full")
 STUDY = Study(
     "synthetic",
     "A choice",
