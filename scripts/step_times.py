@@ -6,7 +6,8 @@
 Without columns a program is the one that a card trains: its parameterizations where `execution.stack` says so, else
 RWF alone; `3*darcy@plain+rwf` is one program of two columns with three members (items and seeds) each. All are compiled
 first, by several processes, and kept in the compilation cache, where runs find them; then they are timed one at a time,
-in rounds, with nothing else on the device. `--trace` keeps a profile of three steps of each.
+in rounds, with nothing else on the device. `--trace` keeps a profile of three steps of each. RWF_UNTIL
+(docs/short_loans.md) and SIGTERM end it in time, with what was measured.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any
 
 from experiments.config.compose import ConfigError, Configuration, group_options
 from experiments.files import typed_path, write_json
 from experiments.records import provenance
+from experiments.training import walltime
 from scripts.gpu_program import runs
 
 TRACED = 3  # steps in a profile
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"config error: {error}", file=sys.stderr)
         return 2
+    walltime.heed_signals()
     facts = provenance()
     if options.trace:
         write_json(options.trace / ABOUT, {"profile": options.profile, **facts})
@@ -78,6 +80,15 @@ class Program:
     columns: tuple[str, ...] | None
     precision: str | None
     settings: tuple[str, ...]
+
+    def named(self) -> dict[str, Any]:
+        """What its numbers begin with."""
+        return {
+            "experiment": self.experiment,
+            "precision": self.precision,
+            "members": self.members,
+            "rounds": [],
+        }
 
     def runs(self, profile: str) -> list[Configuration]:
         """The configurations of its runs. Raises ConfigError."""
@@ -122,23 +133,40 @@ def timed(wanted: Sequence[Program], options: argparse.Namespace) -> list[dict[s
     for worker, (_, theirs) in zip(workers, pipes, strict=True):
         worker.start()
         theirs.close()
-    found: list[list[dict[str, Any]]] = [ours.recv() for ours, _ in pipes]  # compiled
+    found = [
+        compiled(ours, worker, wanted[n::count], 2 * options.seconds * len(wanted))
+        for n, ((ours, _), worker) in enumerate(zip(pipes, workers, strict=True))
+    ]
     for turn in range(options.rounds):
         for own, (ours, _) in zip(found, pipes, strict=True):
             for n, numbers in enumerate(own):
-                if "error" not in numbers:
+                if "error" not in numbers and not walltime.is_up(needed=3 * options.seconds):
                     ours.send((n, turn))
                     numbers["rounds"].append(ours.recv())
-    for ours, _ in pipes:
-        ours.send(None)
+    for worker, (ours, _) in zip(workers, pipes, strict=True):
+        if worker.is_alive():
+            ours.send(None)
     for own in found:
         for numbers in own:
-            if "error" not in numbers:
+            if numbers["rounds"]:
                 numbers["ms"] = median(numbers["rounds"])
+            elif "error" not in numbers:
+                numbers["error"] = "no time was left"
     return [found[n % count][n // count] for n in range(len(wanted))]
 
 
-def serve(pipe: Connection, wanted: Sequence[Program], options: argparse.Namespace) -> None:
+def compiled(
+    pipe: Connection, worker: Any, wanted: Sequence[Program], reserve: float
+) -> list[dict[str, Any]]:
+    """What a process says once its programs are compiled; it is ended where that leaves less than `reserve` seconds."""
+    while not pipe.poll(0.5):
+        if walltime.is_up(needed=reserve):
+            worker.terminate()
+            return [{**program.named(), "error": "not compiled in time"} for program in wanted]
+    return pipe.recv()
+
+
+def serve(pipe: Any, wanted: Sequence[Program], options: argparse.Namespace) -> None:
     """Compile programs, say so, then time the one that is asked for until None comes."""
     import time
 
@@ -149,20 +177,20 @@ def serve(pipe: Connection, wanted: Sequence[Program], options: argparse.Namespa
 
     use_compilation_cache(True)
 
-    def compiled(program: Program) -> tuple[Any, dict[str, Any]]:
+    def built(program: Program) -> tuple[Any, dict[str, Any]]:
         begun = time.perf_counter()
-        numbers: dict[str, Any] = {"experiment": program.experiment, "members": program.members, "rounds": []}
+        numbers = program.named()
         take = None
         try:
             stack = program.runs(options.profile)
             numbers |= {"precision": stack[0].trainer.precision, "runs": len(stack)}
             take = stepper(*stack, size=program.members)
         except Exception as error:  # one that fails must not end the others
-            numbers |= {"precision": program.precision, "error": (str(error).splitlines() or [""])[0]}
+            numbers["error"] = (str(error).splitlines() or [""])[0]
         return take, numbers | {"seconds_to_first_step": round(time.perf_counter() - begun, 1)}
 
     with ThreadPoolExecutor(len(wanted)) as threads:
-        steppers, about = zip(*threads.map(compiled, wanted), strict=True)
+        steppers, about = zip(*threads.map(built, wanted), strict=True)
     pipe.send(list(about))
     counts: dict[int, int] = {}
     while (asked := pipe.recv()) is not None:

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
 from experiments.config.compose import ConfigError
+from experiments.training import walltime
 from scripts import step_times
 
 
@@ -45,6 +47,16 @@ def test_programs_are_timed(tmp_path, capsys):
     assert "TF32_TF32_F32_X3" in refused["error"]
     printed = capsys.readouterr().out
     assert "advection" in printed and "not measured" in printed
+
+
+def test_at_the_end_of_time_what_was_measured_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv(walltime.UNTIL, repr(time.time() + 0.1))
+    output = tmp_path / "times.json"
+    words = ["advection", "darcy", "--profile", "smoke", "--seconds", "0.01", "--output", str(output)]
+    assert step_times.main(words) == 1
+    found = json.loads(output.read_text())["programs"]
+    assert [one["experiment"] for one in found] == ["advection", "darcy"]
+    assert {one["error"] for one in found} == {"not compiled in time"}
 
 
 @pytest.mark.slow
