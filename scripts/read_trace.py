@@ -13,7 +13,7 @@ import argparse
 import json
 import re
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,11 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def program(path: Path, about: dict[str, Any]) -> dict[str, Any]:
     """The numbers of one profile, whose folder is called EXPERIMENT_PRECISION."""
     experiment, precision = named(path.parents[3].name)
-    spent, count = Counter(), 0
+    spent: defaultdict[str, float] = defaultdict(float)
+    count = 0
     for name, milliseconds in kernels(path):
         spent[kind(name)] += milliseconds
         count += 1
-    total = spent.total()
+    total = sum(spent.values())
     numbers = {
         "experiment": experiment,
         "precision": precision,
@@ -129,13 +130,14 @@ def line(numbers: dict[str, Any]) -> str:
 
 def largest(path: Path, count: int) -> list[str]:
     """The `count` kernels that take most of a step, one a line."""
-    spent, times = Counter(), Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
+    times: Counter[str] = Counter()
     for name, milliseconds in kernels(path):
         spent[name] += milliseconds
         times[name] += 1
     return [
         f"    {times[name] / TRACED:5.0f} x {name[:70]:72}{total / TRACED:8.3f} ms"
-        for name, total in spent.most_common(count)
+        for name, total in sorted(spent.items(), key=lambda item: -item[1])[:count]
     ]
 
 

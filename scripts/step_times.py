@@ -155,9 +155,7 @@ def timed(wanted: Sequence[Program], options: argparse.Namespace) -> list[dict[s
     return [found[n % count][n // count] for n in range(len(wanted))]
 
 
-def compiled(
-    pipe: Connection, worker: Any, wanted: Sequence[Program], reserve: float
-) -> list[dict[str, Any]]:
+def compiled(pipe: Any, worker: Any, wanted: Sequence[Program], reserve: float) -> list[dict[str, Any]]:
     """What a process says once its programs are compiled; it is ended where that leaves less than `reserve` seconds."""
     while not pipe.poll(0.5):
         if walltime.is_up(needed=reserve):
