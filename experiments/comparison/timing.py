@@ -12,8 +12,8 @@ from typing import Any
 
 from experiments.config.build import ConfigError
 from experiments.running.engine import Launcher
+from experiments.running.messages import Advanced, Failed, Message, Stopped
 from experiments.running.plan import Planned, plan
-from experiments.running.worker import Message
 
 MARGIN = 1.25  # of what is announced over what was measured
 
@@ -38,10 +38,10 @@ def pace(run: Planned, launcher: Launcher, every: int) -> Pace:
     failed: list[str] = []
 
     def report(_: Planned, message: Message) -> None:
-        if message["event"] == "progress":
-            times[message["step"]].append(time.monotonic())
-        elif message["event"] in ("failed", "stopped"):
-            failed.append(message["error"])
+        if isinstance(message, Advanced):
+            times[message.step].append(time.monotonic())
+        elif isinstance(message, Failed | Stopped):
+            failed.append(message.error)
 
     with tempfile.TemporaryDirectory() as folder:
         words = (*run.words, *steps, "seeds=1", "tracking=none", f"runs={folder}")

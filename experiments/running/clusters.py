@@ -17,8 +17,9 @@ from annotated_types import Ge
 
 from experiments.running.cores import ROOT, cores
 from experiments.running.engine import LaunchError, Report
+from experiments.running.messages import Failed, Message
 from experiments.running.plan import Planned
-from experiments.running.worker import Message, Request, one_thread
+from experiments.running.worker import Request, one_thread
 from experiments.training import walltime
 
 Positive = Annotated[int, Ge(1)]
@@ -45,14 +46,14 @@ def _request(part: Sequence[Planned], one_core: bool) -> Request:
     return Request(tuple(run.words for run in part), Path.cwd(), walltime.until(), one_core)
 
 
-def _tell(part: Sequence[Planned], messages: Sequence[Message], report: Report) -> None:
-    for message in messages:
-        report(part[message["run"]], message)
+def _tell(part: Sequence[Planned], messages: Sequence[tuple[int, Message]], report: Report) -> None:
+    for n, message in messages:
+        report(part[n], message)
 
 
 def _failed(part: Sequence[Planned], reason: str, report: Report) -> None:
     for run in part:
-        report(run, {"event": "failed", "error": reason})
+        report(run, Failed(reason))
 
 
 @dataclass(frozen=True)
@@ -247,5 +248,5 @@ class Ray:
             ray.shutdown()
 
 
-def _call(request: Request) -> list[Message]:
+def _call(request: Request) -> list[tuple[int, Message]]:
     return request()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
@@ -17,8 +17,9 @@ from typing import Annotated
 from annotated_types import Ge
 
 from experiments.running.engine import Report
+from experiments.running.messages import Advanced, Ending, Failed, Message, Stopped, from_line
 from experiments.running.plan import Planned
-from experiments.running.worker import ENDS, Message, one_thread
+from experiments.running.worker import one_thread
 from experiments.training import walltime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,9 +117,7 @@ class _Pool:
                     process = self._start(core, self.logs / f"worker-{number}.log")
                 threading.Thread(target=self._kill_when_stopped, args=(process,), daemon=True).start()
                 following = [] if not self.ahead else list(self.queue.queue)[: self.ahead]
-                for n, message in _train(process, part, following):
-                    if message["event"] == "lost":
-                        message["event"] = "failed" if self.ending is None else "stopped"
+                for n, message in _train(process, part, following, self._lost):
                     with self.lock:
                         self.report(part[n], message)
         finally:
@@ -126,6 +125,10 @@ class _Pool:
                 process.kill() if self.stop.is_set() else process.stdin.close()
                 process.wait()
                 self.processes.discard(process)
+
+    def _lost(self, error: str) -> Ending:
+        """What becomes of a run whose process ended: once time is up, that was to be expected."""
+        return Failed(error) if self.ending is None else Stopped(error)
 
     def end_in_time(self) -> None:
         """Tell the workers once to stop at a checkpoint; kill those that do not."""
@@ -140,7 +143,7 @@ class _Pool:
         """Say of what was still in the queue that time did not suffice."""
         while not self.queue.empty():
             for run in self.queue.get_nowait():
-                self.report(run, {"event": "stopped", "error": "not begun in the time there was"})
+                self.report(run, Stopped("not begun in the time there was"))
 
     def _start(self, core: int | None, log: Path) -> subprocess.Popen:
         environment = dict(os.environ) if core is None else one_thread(os.environ)
@@ -164,27 +167,29 @@ class _Pool:
 
 
 def _train(
-    process: subprocess.Popen, part: Sequence[Planned], following: Sequence[Sequence[Planned]]
+    process: subprocess.Popen,
+    part: Sequence[Planned],
+    following: Sequence[Sequence[Planned]],
+    lost: Callable[[str], Ending],
 ) -> Iterator[tuple[int, Message]]:
-    """What the worker says of each run of `part`, with the run's position, until all have ended or are lost."""
+    """What the worker says of each run of `part`, with the run's position, until all have ended or are `lost`."""
     running = set(range(len(part)))
     try:
         request = {"runs": _words(part), "following": [_words(other) for other in following]}
         process.stdin.write(json.dumps(request) + "\n")
         process.stdin.flush()
         for line in process.stdout:
-            message = json.loads(line)
-            n = message.pop("run")
-            if message["event"] in ENDS:
+            n, message = from_line(line)
+            if not isinstance(message, Advanced):
                 running.discard(n)
             yield n, message
             if not running:
                 return
-    except (BrokenPipeError, json.JSONDecodeError):
+    except (BrokenPipeError, ValueError):  # it died, or in the middle of a line
         pass
     code = process.wait()
     for n in sorted(running):
-        yield n, {"event": "lost", "error": f"its worker process ended with exit code {code}"}
+        yield n, lost(f"its worker process ended with exit code {code}")
 
 
 def _words(part: Sequence[Planned]) -> list[list[str]]:

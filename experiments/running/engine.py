@@ -13,12 +13,12 @@ from tqdm import tqdm
 from experiments.config.compose import configure
 from experiments.files import system_error
 from experiments.records import Row
+from experiments.running.messages import Advanced, Done, Ending, Failed, Message, Stopped
 from experiments.running.plan import Planned, parts
-from experiments.running.worker import Message
 from experiments.training import walltime
 
 Report = Callable[[Planned, Message], None]
-"""What a launcher calls, one call at a time, with what is said of a run: progress, done, failed or stopped."""
+"""What a launcher calls, one call at a time, with what is said of a run."""
 
 
 class LaunchError(Exception):
@@ -76,18 +76,18 @@ def carry_out(
     screen = Screen(len(todo), sum(run.steps for run in todo))
 
     def report(run: Planned, message: Message) -> None:
-        if message["event"] == "done":
+        if isinstance(message, Done):
             try:
-                keep([Row.from_json(row) for row in message["rows"]])
+                keep(message.rows)
             except (
                 OSError,
                 ValueError,
             ) as error:  # the run is kept: its rows are added when it is found done
                 reason = system_error(error) if isinstance(error, OSError) else str(error)
                 ended.failed[run.label] = f"its rows were not added: {reason}"
-        elif message["event"] == "failed":
-            ended.failed[run.label] = message["error"]
-        elif message["event"] == "stopped":
+        elif isinstance(message, Failed):
+            ended.failed[run.label] = message.error
+        elif isinstance(message, Stopped):
             ended.stopped.append(run.label)
         screen.show(run, message)
 
@@ -108,17 +108,17 @@ class Screen:
 
     def show(self, run: Planned, message: Message) -> None:
         """Take one message about a run."""
-        if message["event"] == "progress":
-            share = (message["group"] + message["step"] / message["steps"]) / message["groups"]
+        share, values = 1.0, {}
+        if isinstance(message, Advanced):
+            share, values = message.share, message.values
         else:
-            share = 1.0
             self.ended += 1
             self.bar.write(f"[{self.ended}/{self.runs}] {run.label}: {_outcome(message)}", file=sys.stdout)
             sys.stdout.flush()
         self.bar.update(round((share - self.shares.get(run.label, 0.0)) * run.steps))
         self.shares[run.label] = share
-        values = [f"{name} {value}" for name, value in message.get("values", {}).items()]
-        words = " ".join([f"{self.ended} of {self.runs} runs; {run.label}", *values])
+        shown = [f"{name} {value}" for name, value in values.items()]
+        words = " ".join([f"{self.ended} of {self.runs} runs; {run.label}", *shown])
         self.bar.set_postfix_str(words, refresh=False)
 
     def close(self) -> None:
@@ -126,12 +126,12 @@ class Screen:
         self.bar.close()
 
 
-def _outcome(message: Message) -> str:
-    if message["event"] == "failed":
-        return f"FAILED ({message['error']})"
-    if message["event"] == "stopped":
-        return f"not finished ({message['error']})"
-    rows = [Row.from_json(row) for row in message["rows"]]
+def _outcome(ending: Ending) -> str:
+    if isinstance(ending, Failed):
+        return f"FAILED ({ending.error})"
+    if isinstance(ending, Stopped):
+        return f"not finished ({ending.error})"
+    rows = ending.rows
     if not rows:
         return "no rows"
     metric = rows[0].metric

@@ -18,19 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.files import system_error
+from experiments.running.messages import Advanced, Done, Failed, Message, Stopped, to_line
 from experiments.training import walltime
 from experiments.training.progress import Listener, Progress, summary
 
 if TYPE_CHECKING:
     from experiments.training.ahead import Workshop
 
-Message = dict[str, Any]
 ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-ENDS = ("done", "failed", "stopped")
 
 
 def one_thread(environment: Mapping[str, str]) -> dict[str, str]:
@@ -58,16 +57,16 @@ class Request:
     until: float | None = None
     one_core: bool = False
 
-    def __call__(self) -> list[Message]:
-        """Train; return how each run ended: a message with `run`, its position, and `event`."""
+    def __call__(self) -> list[tuple[int, Message]]:
+        """Train; return how each run ended, with its position."""
         os.chdir(self.folder)
         if self.until is not None:
             os.environ[walltime.UNTIL] = repr(self.until)
         if self.one_core and "jax" not in sys.modules:
             os.environ.update(one_thread(os.environ))
-        messages: list[Message] = []
-        train(dict(enumerate(self.runs)), lambda run, message: messages.append({"run": run, **message}))
-        return [message for message in messages if message["event"] in ENDS]
+        messages: list[tuple[int, Message]] = []
+        train(dict(enumerate(self.runs)), lambda run, message: messages.append((run, message)))
+        return [one for one in messages if not isinstance(one[1], Advanced)]
 
     def checkpoint(self, *_: Any, **__: Any) -> Any:
         """What submitit queues again when the job's time is nearly up or it is preempted."""
@@ -82,8 +81,8 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a run prints goes to the log, not between the messages
     walltime.heed_signals()
 
-    def say(run: int, message: Mapping[str, Any]) -> None:
-        channel.write(json.dumps({"run": run, **message}) + "\n")
+    def say(run: int, message: Message) -> None:
+        channel.write(to_line(run, message) + "\n")
 
     import jax
 
@@ -127,7 +126,7 @@ class Following:
 
 def train(
     overrides: Mapping[int, Sequence[str]],
-    say: Callable[[int, Mapping[str, Any]], None],
+    say: Callable[[int, Message], None],
     following: Following | None = None,
 ) -> None:
     """Train the runs of a request, keyed by their position in it, as one program; say how each goes.
@@ -149,26 +148,25 @@ def train(
         for n, config in zip(
             overrides, configs, strict=True
         ):  # data and compilation come before the first step
-            begun = {"step": 0, "steps": config.trainer.steps, "group": 0, "groups": 1, "values": {}}
-            say(n, {"event": "progress", **begun})
+            say(n, Advanced(0, config.trainer.steps))
         if following is None:
             found = run_stack(configs, listeners)
         else:
             listeners[0] = _beginning(following, listeners[0])
             found = run_stack(configs, listeners, following.take)
     except walltime.OutOfTime as stop:
-        alone, failure = True, {"event": "stopped", "error": str(stop)}
+        alone, ending = True, Stopped(str(stop))
     except Exception as error:
         traceback.print_exc()
         alone = len(overrides) == 1 or isinstance(error, OSError)
-        failure = {"event": "failed", "error": reason_of(error)}
+        ending = Failed(reason_of(error))
     else:
         for n, rows in zip(overrides, found, strict=True):
-            say(n, {"event": "done", "rows": [row.to_json() for row in rows]})
+            say(n, Done(tuple(rows)))
         return
     for n, words in overrides.items():
         if alone:
-            say(n, failure)
+            say(n, ending)
         else:
             train({n: words}, say)
 
@@ -184,12 +182,11 @@ def _beginning(following: Following, listen: Listener) -> Listener:
     return heard
 
 
-def progress(say: Callable[[Mapping[str, Any]], None], metric: str) -> Listener:
+def progress(say: Callable[[Message], None], metric: str) -> Listener:
     """A listener of the trainer that says in brief what it hears."""
 
     def listen(news: Progress) -> None:
-        where = {"step": news.step, "steps": news.steps, "group": news.group, "groups": news.groups}
-        say({"event": "progress", **where, "values": summary(news.entries, metric)})
+        say(Advanced(news.step, news.steps, news.group, news.groups, summary(news.entries, metric)))
 
     return listen
 

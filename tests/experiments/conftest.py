@@ -1,4 +1,4 @@
-"""What an offline W&B file holds, read without a server: records of protocol buffers in the log format of LevelDB."""
+"""Synthetic result rows; and what an offline W&B file holds, read without a server: records in LevelDB's log format."""
 
 import json
 import struct
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from experiments.config.protocols import protocol_of
+from experiments.records import Row
 
 BLOCK = 1 << 15
 HEADER = 7  # of the file, and of each chunk of a record
@@ -75,3 +78,40 @@ def logged():
         return found
 
     return ended
+
+
+def _make_row(parameterization="plain", seed=0, **changes) -> Row:
+    """A row of the Natural images with Gaussian features, two items, unless told otherwise."""
+    values = {
+        "protocol": protocol_of(changes.get("experiment", "image_natural")),
+        "experiment": "image_natural",
+        "parameterization": parameterization,
+        "embedding": "gaussian",
+        "model": "mlp",
+        "variant": (),
+        "seed": seed,
+        "profile": "quick",
+        "reduced": "64x64 pixels, 500 steps",
+        "data": {"name": "photographs", "checksum": "c0", "stand_in": None},
+        "items": ("astronaut", "coffee"),
+        "metric": "psnr",
+        "metrics": {"psnr": (26.0, 28.0)},
+        "status": "finished",
+        "steps": 500,
+        "seconds": 30.0,
+        "iterations_per_second": 16.0,
+        "device": "cpu",
+        "device_name": "a processor, 1 core",
+        "precision": "float32",
+        "packages": {},
+        "commit": None,
+        "dirty": None,
+        "date": "2026-11-23T00:00:00+00:00",
+    } | changes
+    name = f"{parameterization}-{values['embedding']}-s{seed}-{values['profile']}-{values['date']}"
+    return Row(**{"id": name, **values})
+
+
+@pytest.fixture
+def make_row():
+    return _make_row

@@ -9,6 +9,7 @@ import pytest
 from experiments.config.compose import ConfigError, configure
 from experiments.files import naming, system_error, write_text
 from experiments.running.engine import carry_out
+from experiments.running.messages import Done
 from experiments.running.run import finished_rows, folder_of
 from experiments.training.history import History
 
@@ -51,7 +52,7 @@ class Ready:
     def carry_out(self, work, logs, report):
         for part in work:
             for run in part:
-                report(run, {"event": "done", "rows": []})
+                report(run, Done(()))
 
 
 def test_rows_that_cannot_be_added_are_reported_as_failures(tmp_path):

@@ -16,6 +16,7 @@ from experiments.records import Cell, read_results, read_runs
 from experiments.reproduce import main
 from experiments.running.cores import Cores
 from experiments.running.engine import Ended, carry_out
+from experiments.running.messages import Done, Failed
 from experiments.running.plan import (
     START,
     describe,
@@ -196,7 +197,7 @@ def test_a_failing_cell_and_a_dying_worker_do_not_stop_the_others(tmp_path):
     killed = threading.Event()
 
     def report(run, message):
-        if message["event"] in ("done", "failed"):
+        if isinstance(message, Done | Failed):
             outcomes[run.label + str(run.steps)] = message
         elif run.steps == 60000 and not killed.is_set():
             killed.set()
@@ -209,9 +210,9 @@ def test_a_failing_cell_and_a_dying_worker_do_not_stop_the_others(tmp_path):
 
     Cores(workers=1).carry_out(parts([runs[0], *broken, *quick]), tmp_path / "logs", report)
     messages = list(outcomes.values())
-    assert [message["event"] for message in messages] == ["failed", "failed", "done", "done"]
-    assert "exit code -9" in messages[0]["error"]
-    assert "microbatches=7 does not divide" in messages[1]["error"]
+    assert [type(message) for message in messages] == [Failed, Failed, Done, Done]
+    assert "exit code -9" in messages[0].error
+    assert "microbatches=7 does not divide" in messages[1].error
 
 
 @pytest.mark.slow

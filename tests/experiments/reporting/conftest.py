@@ -1,50 +1,11 @@
-"""Synthetic result rows."""
+"""Rows of four parameterizations, and folders of finished runs."""
 
 import json
 
 import numpy as np
 import pytest
 
-from experiments.config.protocols import protocol_of
 from experiments.files import finite, save_arrays
-from experiments.records import Row
-
-
-def _make_row(parameterization="plain", seed=0, **changes) -> Row:
-    """A row of the Natural images with Gaussian features, two items, unless told otherwise."""
-    values = {
-        "protocol": protocol_of(changes.get("experiment", "image_natural")),
-        "experiment": "image_natural",
-        "parameterization": parameterization,
-        "embedding": "gaussian",
-        "model": "mlp",
-        "variant": (),
-        "seed": seed,
-        "profile": "quick",
-        "reduced": "64x64 pixels, 500 steps",
-        "data": {"name": "photographs", "checksum": "c0", "stand_in": None},
-        "items": ("astronaut", "coffee"),
-        "metric": "psnr",
-        "metrics": {"psnr": (26.0, 28.0)},
-        "status": "finished",
-        "steps": 500,
-        "seconds": 30.0,
-        "iterations_per_second": 16.0,
-        "device": "cpu",
-        "device_name": "a processor, 1 core",
-        "precision": "float32",
-        "packages": {},
-        "commit": None,
-        "dirty": None,
-        "date": "2026-11-23T00:00:00+00:00",
-    } | changes
-    name = f"{parameterization}-{values['embedding']}-s{seed}-{values['profile']}-{values['date']}"
-    return Row(**{"id": name, **values})
-
-
-@pytest.fixture
-def make_row():
-    return _make_row
 
 
 @pytest.fixture

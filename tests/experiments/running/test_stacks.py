@@ -18,6 +18,7 @@ from experiments.records import Cell
 from experiments.running import run as runs
 from experiments.running import worker
 from experiments.running.cores import Cores
+from experiments.running.messages import Advanced, Done, Failed
 from experiments.running.plan import estimated_seconds, ordered, parts, plan, requests
 from experiments.running.run import data_source, folder_of, run, run_stack
 from experiments.training.checkpoints import to_host
@@ -170,8 +171,8 @@ def test_a_worker_reports_each_run_of_a_stack(tmp_path):
         [todo], tmp_path / "logs", lambda run, message: heard[run.label].append(message)
     )
     for one, messages in zip(todo, heard.values(), strict=True):
-        assert {message["event"] for message in messages[:-1]} == {"progress"}
-        assert f"parameterization={messages[-1]['rows'][0]['parameterization']}" in one.words
+        assert {type(message) for message in messages[:-1]} == {Advanced}
+        assert f"parameterization={messages[-1].rows[0].parameterization}" in one.words
         assert (one.folder / "result.json").exists()
 
 
@@ -184,8 +185,8 @@ def test_a_stack_that_fails_is_trained_run_by_run(monkeypatch):
     monkeypatch.setattr(runs, "run_stack", run_one)
     heard = []
     words = {n: [*WORDS, f"parameterization={name}"] for n, name in enumerate(("plain", "aa", "wn"))}
-    worker.train(words, lambda n, message: heard.append((n, message["event"])))
-    assert [one for one in heard if one[1] != "progress"] == [(0, "done"), (1, "failed"), (2, "done")]
+    worker.train(words, lambda n, message: heard.append((n, type(message))))
+    assert [one for one in heard if one[1] is not Advanced] == [(0, Done), (1, Failed), (2, Done)]
 
 
 LONG = ("trainer.steps=40000", "trainer.record_every=2000", "trainer.evaluate_every=4000")

@@ -13,6 +13,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from experiments.carry import main as carry
 from experiments.config.compose import configure
 from experiments.running import worker
+from experiments.running.messages import Done
 from experiments.running.run import data_source, folder_of, run_stack, use_compilation_cache
 from experiments.training.ahead import Workshop
 from experiments.training.history import read_history
@@ -111,10 +112,10 @@ def test_a_worker_compiles_what_follows_while_it_trains(tmp_path):
     with compilations() as counts:
         for n, own in enumerate(words):
             following.parts = [[other] for other in words[n + 1 : n + 3]]
-            worker.train({n: own}, lambda run, message: heard.append((run, message["event"])), following)
+            worker.train({n: own}, lambda run, message: heard.append((run, message)), following)
             if n == 0:
                 first = in_training(counts, "main")
-    assert [run for run, event in heard if event == "done"] == [0, 1, 2]
+    assert [run for run, message in heard if isinstance(message, Done)] == [0, 1, 2]
     assert first > 3 and in_training(counts, "main") == first and in_training(counts, "ahead") > first
     assert following.empty
 
