@@ -28,8 +28,9 @@ from experiments.records import Row, provenance, read_result
 from experiments.running import stacks as stack
 from experiments.task import Data, Source, Task
 from experiments.training import collapse, members, microbatches, optimizers, precision
+from experiments.training.group import Training
 from experiments.training.history import read_history
-from experiments.training.loop import Ahead, Training, train_stack
+from experiments.training.loop import Ahead, train_stack
 from experiments.training.outcomes import Outcome, Trained
 from experiments.training.progress import Listener, Progress
 from experiments.training.tracking import Labels, Tracker

@@ -16,8 +16,9 @@ from experiments.config.compose import ConfigError, configure
 from experiments.running.run import identity, run
 from experiments.task import Data
 from experiments.training import members, outcomes, walltime
+from experiments.training.group import GroupRun, _next_call
 from experiments.training.history import read_history
-from experiments.training.loop import GroupRun, Trainer, _next_call, train
+from experiments.training.loop import Trainer, train
 from experiments.training.outcomes import Outcome
 from experiments.training.step import FACTORS, NETWORK
 
