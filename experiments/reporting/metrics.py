@@ -20,6 +20,10 @@ FURTHER = {
     "rwf_log": "RWF, log s",
     "rwf_frozen": "RWF, s frozen",
     "rwf_std0": "RWF, σ = 0",
+    "fourier": "Fourier",
+    "weight_scaling": "Weight scaling",
+    "weight_conditioning": "Weight conditioning",
+    "aa_layer": "AA, one a layer",
 }
 """Columns that are run where they are asked for."""
 
