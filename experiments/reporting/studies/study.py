@@ -10,9 +10,10 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import field
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
+from annotated_types import Gt
 from pydantic.dataclasses import dataclass
 
 from experiments.config.compose import CONFIGS, configure
@@ -58,6 +59,7 @@ class Study:
     `paper`: the paper's numbers, by parameterization; empty where it prints none. `only`: the one profile
     that it makes sense at, where there is one. `criterion`: what decides between the choices, in words that were
     written before the runs; `spread_counts`: the spread within a run counts for it as the mean does.
+    `agreement`: how far the means of a choice may lie from the first's, a difference or, above 1, a factor.
     `further`: parameterizations beside the paper's four, the control say.
     """
 
@@ -72,6 +74,7 @@ class Study:
     only: str | None = None
     criterion: str | None = None
     spread_counts: bool = False
+    agreement: Annotated[float, Gt(0)] | None = None
     further: tuple[str, ...] = ()
 
     @property

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from experiments.files import write_text
 from experiments.reporting.figures import drawing, style
 from experiments.reporting.figures.studies import choices
+from experiments.reporting.studies.agreement import agreements
 from experiments.reporting.studies.intervals import changes, nearest, pending, sources
 from experiments.reporting.studies.study import Study
 from experiments.reporting.tables import renderers, writers
@@ -45,7 +46,8 @@ def _figure(table: Table) -> Figure:
 
 def terminal(study: Study, table: Table) -> str:
     """The table and the intervals as plain text."""
-    return f"{renderers.terminal(_grid(table), writers.KEY)}\n{renderers.terminal(changes(study, table))}"
+    grids = [changes(study, table), *([agreements(study, table)] if study.agreement else [])]
+    return "\n".join([renderers.terminal(_grid(table), writers.KEY), *map(renderers.terminal, grids)])
 
 
 def section(study: Study, profile: str, table: Table) -> str:
@@ -63,4 +65,5 @@ def section(study: Study, profile: str, table: Table) -> str:
 def _intervals(study: Study, table: Table) -> str:
     if pending(table):
         return "\n\n".join(["Pending: its runs are not there yet.", *nearest(study, table.lines)])
-    return renderers.markdown(changes(study, table)).rstrip()
+    grids = [changes(study, table), *([agreements(study, table)] if study.agreement else [])]
+    return "\n\n".join(renderers.markdown(grid).rstrip() for grid in grids)

@@ -24,6 +24,7 @@ from scripts.update_docs import BEGIN, END, ROOT
 OPEN = ("navier_stokes", "nerf_two_pi", "shape_normalize", "darcy_reading", "depth", "text_std", "ct_scale")
 OPEN += ("rwf_log", "aa_layer", "causal_sum", "training_length", "ct_size", "nerf_size", "learning_rate")
 OPEN += ("navier_stokes_1000", "navier_stokes_full", "depth_deeponet", "precision", "precision_full")
+OPEN += ("precision_shape", "precision_ct", "precision_nerf")
 STUDY = Study(
     "synthetic",
     "A choice",
@@ -182,13 +183,11 @@ def test_rows_of_runs_are_found_under_their_choice_and_column(make_row):
 
 def test_the_control_has_its_column_in_a_study_that_names_it(make_row):
     study = studies.read_study("precision")
-    cells = study.cells("short")
+    cells = study.cells("quick")
     assert len(cells) == 4 * 5 and sum(cell.parameterization == "plain_lr" for cell in cells) == 4
     for cell in cells:
-        config = configure([*cell.overrides, "profile=short", "tracking=none"])
-        check_network(config)
-        assert (config.trainer.steps, config.root.seeds, config.task.images) == (2000, 3, 4)
-    places = study.places("short")
+        check_network(configure([*cell.overrides, "profile=quick", "tracking=none"]))
+    places = study.places("quick")
     emulated, float32 = (
         next(
             cell for cell, found in places.items() if (found[0][0].label, found[0][1]) == (label, "plain_lr")
@@ -196,10 +195,10 @@ def test_the_control_has_its_column_in_a_study_that_names_it(make_row):
         for label in ("TF32 products, emulated", "float32")
     )
     rows = [
-        make_row("plain_lr", variant=cell.variant, metrics={"psnr": (value, value)}, profile="short")
+        make_row("plain_lr", variant=cell.variant, metrics={"psnr": (value, value)}, profile="quick")
         for cell, value in ((emulated, 20.0), (float32, 25.0))
     ]
-    lines = {line.label: line for line in studies.table(study, "short", rows).lines}
+    lines = {line.label: line for line in studies.table(study, "quick", rows).lines}
     assert lines["float32"].entries["plain_lr"].ours.mean == 25.0
     assert lines["TF32 products, emulated"].entries["plain_lr"].ours.mean == 20.0
 
