@@ -13,9 +13,11 @@ been run, else short runs.
     functions EXPERIMENT NAME     mean and standard deviation over the test functions of seed 0 there, in per cent
     quick ...                     one of count, ours, paper and span, in Table 1 of the quick profile alone
     scale ...                     the same at the paper's scale alone
-    fair VERDICT RIVAL            tasks of the fair comparison with this verdict on RWF, of all
+    fair VERDICT RIVAL            tasks of the fair comparison with this verdict on RWF, of those that have RIVAL;
+                                  plain_under_soap is compared with RWF under SOAP
     fair tasks                    how many tasks it has
-    fair shift                    tasks where RWF's rate is below Plain's by the grid's step that is nearest to e^mean
+    fair shift [OPTIMIZER]        tasks where RWF's rate is below Plain's by the grid's step that is nearest to e^mean
+    tuned TASK COLUMN             what is reported there of a column at its own rate
     setting                       not a result
 """
 
@@ -29,8 +31,10 @@ import pytest
 from experiments.config.compose import configure
 from experiments.records import Row, read_results, read_rows
 from experiments.reporting.fair import writer
+from experiments.reporting.fair.comparison import under
 from experiments.reporting.fair.published import results_of
-from experiments.reporting.metrics import PARAMETERIZATIONS
+from experiments.reporting.metrics import PARAMETERIZATIONS, metric_named
+from experiments.reporting.statistics import summarise
 from experiments.reporting.tables import specs
 from experiments.reporting.tables.brief import is_reduced, is_run
 from experiments.reporting.tables.table import Table, TableLine, build
@@ -126,8 +130,8 @@ def fair_results() -> list[writer.Results]:
     return results_of([row for path in sorted(folder.glob("*.jsonl")) for row in read_rows(path)], "quick")
 
 
-def shifted(own: writer.Results) -> bool:
-    plain, rwf = (own.report(name)[0] for name in ("plain", "rwf"))
+def shifted(own: writer.Results, optimizer: str = "") -> bool:
+    plain, rwf = (own.report(under(name, optimizer))[0] for name in ("plain", "rwf"))
     words = [f"{key}={value}" for key, value in own.fair.cell.items()]
     mean = configure([*words, "parameterization=rwf", "profile=quick"]).parameterization.mean
     return plain - rwf == round(2 * mean / math.log(10))
@@ -138,16 +142,31 @@ def fair(wanted: str, rival: str = "") -> str:
     if wanted == "tasks":
         return f"{len(results)} tasks"
     if wanted == "shift":
-        return f"{sum(map(shifted, results))} of {len(results)}"
-    found = [one.verdict for one in writer.verdicts_on(results, rival)]
+        own = [one for one in results if under("rwf", rival) in one.fair.columns]
+        return f"{sum(shifted(one, rival) for one in own)} of {len(own)}"
+    own = [one for one in results if column_of(rival) in one.fair.columns]
+    found = [one.verdict for one in writer.verdicts_on(own, column_of(rival))]
     return f"{found.count(wanted)} of {len(found)}"
+
+
+def column_of(word: str) -> str:
+    """A column of the fair comparison, written as one word: plain, or plain_under_soap."""
+    return word.replace("_under_", " under ")
+
+
+def tuned(task: str, column: str) -> str:
+    """What is reported of a column at its own rate."""
+    (own,) = (one for one in fair_results() if one.fair.name == task)
+    _, found, selecting = own.report(column_of(column))
+    values, _ = own.fair.reported(found, selecting)
+    return metric_named(own.fair.metric).text(summarise(values).mean)
 
 
 def spanned(values: list[float]) -> str:
     return " to ".join(f"{value:#.2g}".rstrip(".") for value in (min(values), max(values)))
 
 
-SOURCES = {f.__name__: f for f in (count, decided, ours, paper, span, seeds, functions, fair)}
+SOURCES = {f.__name__: f for f in (count, decided, ours, paper, span, seeds, functions, fair, tuned)}
 
 
 @pytest.mark.parametrize(("text", "held"), FINDINGS)

@@ -36,8 +36,9 @@ def rates(parts: Sequence[tuple[Fair, Mapping[str, Mapping[int, Sequence[Row]]]]
         if not any(methods.values()):
             style.pending(axes, fair.title)
             continue
+        colours = colours_of(list(methods))
         for n, name in enumerate(methods):
-            _curve(axes, fair, name, n, methods[name])
+            _curve(axes, fair, name, n, methods[name], colours[name])
         axes.set_xscale("log")
         metric = metric_named(fair.metric)
         if metric.ratio and metric.scale != 1:
@@ -57,7 +58,22 @@ def rates(parts: Sequence[tuple[Fair, Mapping[str, Mapping[int, Sequence[Row]]]]
     return figure
 
 
-def _curve(axes: Axes, fair: Fair, name: str, n: int, points: Mapping[int, Sequence[Row]]) -> None:
+def colours_of(names: Sequence[str]) -> dict[str, str]:
+    """The colour of each column: a parameterization's own, else one for each further method or optimizer.
+
+    >>> colours = colours_of(["rwf", "plain under soap", "rwf under soap", "rwf under muon"])
+    >>> colours["plain under soap"] == colours["rwf under soap"] != colours["rwf under muon"]
+    True
+    """
+    families = [parted(name)[1] or name for name in names]
+    further = list(dict.fromkeys(family for family in families if family not in style.COLOURS))
+    free = {family: FURTHER[n % len(FURTHER)] for n, family in enumerate(further)}
+    return {name: (style.COLOURS | free)[family] for name, family in zip(names, families, strict=True)}
+
+
+def _curve(
+    axes: Axes, fair: Fair, name: str, n: int, points: Mapping[int, Sequence[Row]], colour: str
+) -> None:
     metric, shown = metric_named(fair.metric), fair.selects or fair.metric
     scores = {exponent: fair.score(rows) for exponent, rows in points.items()}
     means = {
@@ -66,7 +82,6 @@ def _curve(axes: Axes, fair: Fair, name: str, n: int, points: Mapping[int, Seque
         if math.isfinite(scores[exponent])
     }
     parameterization, optimizer = parted(name)
-    colour = style.COLOURS.get(name, FURTHER[n % len(FURTHER)])
     x = [rate(exponent) for exponent in means]
     line = "-" if optimizer and parameterization == "rwf" else style.DASHES.get(name, (0, (3, 1)))
     axes.plot(x, list(means.values()), color=colour, linestyle=line, marker=".", label=label(name))
