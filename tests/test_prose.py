@@ -5,11 +5,11 @@ text, an equals sign, and where they come from. "Table 1" is what the README sho
 been run, else short runs.
 
     count VERDICT RIVAL           lines of Table 1 with this verdict on RWF, of all; RIVAL may be "each"
-    decided                       "none is decided" where no line at the paper's scale has a verdict on any rival
     ours LINE NAME                our number in Table 1
     paper LINE NAME               the paper's number there
     span LINE                     our smallest and largest of its four columns
     seeds EXPERIMENT NAME         the smallest and largest over seeds at the paper's scale, in per cent
+    first EXPERIMENT NAME NAME    the errors of seed 0 of two there, in per cent
     functions EXPERIMENT NAME     mean and standard deviation over the test functions of seed 0 there, in per cent
     quick ...                     one of count, ours, paper and span, in Table 1 of the quick profile alone
     scale ...                     the same at the paper's scale alone
@@ -36,9 +36,8 @@ from experiments.reporting.fair.published import results_of
 from experiments.reporting.metrics import PARAMETERIZATIONS, metric_named
 from experiments.reporting.statistics import summarise
 from experiments.reporting.tables import specs
-from experiments.reporting.tables.brief import is_reduced, is_run
 from experiments.reporting.tables.table import Table, TableLine, build
-from experiments.reporting.verdicts import PENDING, UNDECIDED
+from experiments.reporting.verdicts import PENDING
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -74,19 +73,10 @@ def line_of(label: str, profile: str | None) -> TableLine:
     return line
 
 
-def at_the_papers_scale() -> list[TableLine]:
-    return [line for line in table().lines if is_run(line) and not is_reduced(line)]
-
-
 def count(wanted: str, rival: str, profile: str | None = None) -> str:
     lines = table(profile).lines
     found = [line.against_others if rival == "each" else line.comparisons[rival].verdict for line in lines]
     return f"{found.count(wanted)} of {len(found)}"
-
-
-def decided() -> str:
-    found = {one.verdict for line in at_the_papers_scale() for one in line.comparisons.values()}
-    return "none is decided" if found <= {PENDING, UNDECIDED} else "some are decided"
 
 
 def ours(label: str, name: str, profile: str | None = None) -> str:
@@ -122,6 +112,11 @@ def seeds(experiment: str, name: str) -> str:
 def functions(experiment: str, name: str) -> str:
     metrics = by_seed(experiment, name)[0].metrics
     return " ± ".join(f"{100 * metrics[what][0]:.3f}" for what in ("relative_l2", "relative_l2_std"))
+
+
+def first(experiment: str, left: str, right: str) -> str:
+    both = (by_seed(experiment, name)[0] for name in (left, right))
+    return " beside ".join(f"{100 * row.metrics[row.metric][0]:.2f}" for row in both)
 
 
 @functools.cache
@@ -166,7 +161,7 @@ def spanned(values: list[float]) -> str:
     return " to ".join(f"{value:#.2g}".rstrip(".") for value in (min(values), max(values)))
 
 
-SOURCES = {f.__name__: f for f in (count, decided, ours, paper, span, seeds, functions, fair, tuned)}
+SOURCES = {f.__name__: f for f in (count, ours, paper, span, seeds, first, functions, fair, tuned)}
 
 
 @pytest.mark.parametrize(("text", "held"), FINDINGS)
