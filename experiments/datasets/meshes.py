@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,12 +137,20 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
         raise ValueError(f"{path} cannot be used: it is not one of {', '.join(FORMATS)}, gzipped or not")
     with reading(path, " as a mesh"):
         with gzip.open(path) if suffixes[-1] == "gz" else path.open("rb") as file:
-            mesh: Any = trimesh.load(file, file_type=kind, force="mesh", process=False)
+            content = io.BytesIO(_without_tail(file.read()) if kind == "stl" else file.read())
+        mesh: Any = trimesh.load(content, file_type=kind, force="mesh", process=False)
         faces, vertices = np.asarray(mesh.faces), np.asarray(mesh.vertices, np.float64)
         whole = len(faces) > 0 and faces.min() >= 0 and faces.max() < len(vertices)
         if not whole or not np.isfinite(vertices).all():
             raise ValueError("it has no faces, or faces whose vertices are missing or not finite")
     return clean(trimesh.Trimesh(vertices, faces, process=False))
+
+
+def _without_tail(stl: bytes) -> bytes:
+    """A binary STL without what follows its last face, such as an end of line, for which the reader takes it for text."""
+    size = 84 + 50 * int.from_bytes(stl[80:84], "little")
+    is_text = stl[:5] == b"solid" and b"facet" in stl[:1024]
+    return stl[:size] if 84 < size < len(stl) and not is_text else stl
 
 
 def clean(mesh: trimesh.Trimesh) -> trimesh.Trimesh:

@@ -200,12 +200,13 @@ def _variant(choice: Option) -> tuple[str, ...]:
 
 
 def best_table(study: Study, rows: Sequence[Row], published: Sequence[Row] = ()) -> tuple[str, tables.Table]:
-    """The profile, and the table from it, that has most of the study: the paper's, then short."""
+    """The profile, and the table from it, that has most of the study: its only one, else the paper's, then short."""
     cells = [{**study.cell, **choice.cell} for choice in study.choices]
     experiments = {cell["experiment"] for cell in cells}
     own, others = ([row for row in found if row.experiment in experiments] for found in (rows, published))
     there = {row.profile for row in (*own, *others)}
-    profiles = [name for name in ("paper", "short") if name in there] or ["short"]
+    usual = [name for name in ("paper", "short") if name in there] or ["short"]
+    profiles = [study.only] if study.only else usual
     built = {profile: table(study, profile, own, others) for profile in profiles}
     best = max(built, key=lambda profile: _present(built[profile]))
     return best, built[best]

@@ -41,6 +41,19 @@ def test_formats(folder, ball, name):
     np.testing.assert_allclose(mesh.volume, ball.volume, rtol=1e-5)
 
 
+@pytest.mark.parametrize("tail", [b"", b"\n", b"\x00" * 7])
+@pytest.mark.parametrize("head", [b"", b"solid ball.stl"])
+def test_a_binary_stl_is_one_whatever_its_head_and_tail_say(folder, ball, head, tail):
+    content = ball.export(file_type="stl")
+    (folder / "ball.stl").write_bytes(head.ljust(80) + content[80:] + tail)
+    assert len(read_mesh(folder / "ball.stl").faces) == len(ball.faces)
+
+
+def test_a_text_stl_is_read(folder, ball):
+    (folder / "ball.stl").write_text(ball.export(file_type="stl_ascii"))
+    assert len(read_mesh(folder / "ball.stl").faces) == len(ball.faces)
+
+
 def test_cleaning_closes_what_only_looks_open(ball):
     """A closed mesh whose faces share no vertex, with a face of no area and a loose vertex added."""
     vertices = np.concatenate([ball.vertices[ball.faces].reshape(-1, 3), [[9.0, 9, 9]]])
