@@ -147,7 +147,7 @@ def read_mesh(path: Path) -> trimesh.Trimesh:
 
 
 def _without_tail(stl: bytes) -> bytes:
-    """A binary STL without what follows its last face, such as an end of line, for which the reader takes it for text."""
+    """A binary STL without what follows its last face: after an end of line the reader takes all of it for text."""
     size = 84 + 50 * int.from_bytes(stl[80:84], "little")
     is_text = stl[:5] == b"solid" and b"facet" in stl[:1024]
     return stl[:size] if 84 < size < len(stl) and not is_text else stl
