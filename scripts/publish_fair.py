@@ -31,18 +31,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=typed_path, default=Path("output/fair"), help="where it was written")
     parser.add_argument("--results", type=typed_path, default=Path("results/fair"), help="where it goes")
     parser.add_argument(
-        "--picture",
+        "--pictures",
         type=typed_path,
-        default=Path("docs/figures/fair.png"),
-        help="what docs/fair_comparison.md shows",
+        default=Path("docs/figures"),
+        help="a folder for the figures that docs/fair_comparison.md shows",
     )
     options = parser.parse_args(arguments)
     try:
         rows = rows_of(options.output / options.profile)
         for path in replace(options.results / options.profile, options.profile, rows):
             print(f"wrote {path}")
-        shutil.copyfile(options.results / options.profile / "fair.png", options.picture)
-        print(f"wrote {options.picture}")
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        for picture in sorted((options.results / options.profile).glob("*.png")):
+            shutil.copyfile(picture, options.pictures / picture.name)
+            print(f"wrote {options.pictures / picture.name}")
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ from experiments.records import read_result, read_rows, row_line
 from experiments.running.run import identity
 from experiments.task import Source
 from scripts.migrate import main, seeds_of
-from tests.experiments.reporting.conftest import _make_row
+from tests.experiments.conftest import _make_row
 
 DR = [
     "experiment=diffusion_reaction",

@@ -16,7 +16,7 @@ def folders(tmp_path):
     rows.parent.mkdir(parents=True)
     rows.write_text(json.dumps({**EXAMPLE, "seed": 1000, "variant": ["optimizer.learning_rate=0.01"]}) + "\n")
     words = ["--output", str(tmp_path / "output"), "--results", str(tmp_path / "results")]
-    words += ["--picture", str(tmp_path / "picture.png")]
+    words += ["--pictures", str(tmp_path / "pictures")]
     return rows, words, tmp_path / "results"
 
 
@@ -31,7 +31,7 @@ def test_the_rows_replace_what_was_there_and_are_rendered(folders, capsys):
         "rwf", "plain"
     )
     drawn = (results / "quick" / "fair.png").read_bytes()
-    assert len(drawn) > 10_000 and (results.parent / "picture.png").read_bytes() == drawn
+    assert len(drawn) > 10_000 and (results.parent / "pictures" / "fair.png").read_bytes() == drawn
     assert "1 rows published" in capsys.readouterr().out
 
 

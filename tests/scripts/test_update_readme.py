@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from experiments.reporting.tables import specs, table
 from scripts.update_readme import blocks
-from tests.experiments.reporting.conftest import _make_row
+from tests.experiments.conftest import _make_row
 
 
 def shown(rows):

@@ -16,10 +16,11 @@ from experiments.reporting.tables import specs
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     """Runs of every cell of every figure, and the results they are published in."""
+    from tests.experiments.conftest import _make_row
     from tests.experiments.reporting import conftest as synthetic
 
     folder = tmp_path_factory.mktemp("published")
-    make = synthetic.make_runs.__wrapped__(synthetic._make_row)
+    make = synthetic.make_runs.__wrapped__(_make_row)
     cells = dict.fromkeys(cell for name in specs.names("figure") for cell in figure_spec(name).cells)
     runs = []
     for number, cell in enumerate(cells):  # each has dates, and so ids, of its own

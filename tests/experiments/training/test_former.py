@@ -9,7 +9,7 @@ import rwf
 from experiments.config.compose import configure
 from experiments.running import run as runs
 from experiments.training import checkpoints
-from experiments.training import loop as trainer
+from experiments.training import group as trainer
 from experiments.training.checkpoints import Checkpoint, to_host
 from experiments.training.history import read_history
 from experiments.training.step import FACTORS, NETWORK, SAMPLING, programs

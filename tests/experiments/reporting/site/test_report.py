@@ -36,15 +36,16 @@ def text_of(element) -> str:
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """A report of some runs and rows, as parsed pages by name, beside what it was made from."""
+    from tests.experiments.conftest import _make_row
     from tests.experiments.reporting import conftest as synthetic
 
     folder = tmp_path_factory.mktemp("report")
     cells = figure_spec("figure_5").groups["diffusion_reaction"].cells
     cells = [cell for cell in cells if cell.parameterization != "wn"]
-    make = synthetic.make_runs.__wrapped__(synthetic._make_row)
+    make = synthetic.make_runs.__wrapped__(_make_row)
     runs = load_runs(make(folder / "runs", cells))
     rows = [
-        synthetic._make_row(name, metrics={"psnr": (20.0 + n, 22.5 + n)}, data={
+        _make_row(name, metrics={"psnr": (20.0 + n, 22.5 + n)}, data={
             "name": "a<b & c", "checksum": "c0ffee", "stand_in": None}, commit="abc1234", dirty=True)
         for n, name in enumerate(("plain", "aa", "wn", "rwf"))
     ]  # fmt: skip
@@ -53,7 +54,7 @@ def pages(tmp_path_factory):
     (folder / "results" / "quick" / "figure_7.md").write_text(
         "**Figure 7.** As *kept*.\n\n![x](figure_7.png)\n"
     )
-    rows += study_rows(synthetic._make_row)
+    rows += study_rows(_make_row)
     everything = [*runs, *map(Run, rows)]
     records = Records(everything)
     with pytest.MonkeyPatch.context() as patch:
@@ -216,9 +217,10 @@ def test_rows_of_runs_output_and_results_are_taken_once(tmp_path, make_row, writ
 
 def test_a_clone_has_published_figures_curves_and_tables(tmp_path, monkeypatch):
     """No runs of one's own: all is drawn from what is published, and said to be."""
+    from tests.experiments.conftest import _make_row
     from tests.experiments.reporting import conftest as synthetic
 
-    make = synthetic.make_runs.__wrapped__(synthetic._make_row)
+    make = synthetic.make_runs.__wrapped__(_make_row)
     publish(load_runs(make(tmp_path / "runs", figure_spec("figure_7").cells)), tmp_path / "results")
     names = {"": specs.names(), "table": ["table_1", "table_6"], "figure": ["figure_7"]}
     monkeypatch.setattr(specs, "names", lambda kind="": names[kind])
