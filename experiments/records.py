@@ -96,7 +96,7 @@ class Row:
     in one program an equal share of it; `iterations_per_second` is the speed of one member, None where one
     diverged, as training may have ended early, or where it went on on another device: `device_name` then names all, in
     their order, and `device` is the last one's kind. `commit` and `dirty` are None outside a git checkout.
-    `together` counts the runs that were one program, whose speeds tell them not apart.
+    `together` counts the runs that were one program, whose speeds cannot be told apart.
     `collapsed` says of each item whether its training loss rose again at the end (`training.collapse`); None in
     older rows, of which it is not known.
     A field with a default is left out of files where it has it, so that older rows keep their bytes.
