@@ -2,9 +2,9 @@
 
     python -m scripts.read_trace FOLDER [--kernels N] [--output FILE]
 
-For each program of FOLDER: milliseconds that its kernels take in a step, kernels a step, the shares of matrix products,
-of elementwise work (reductions too) and of moving data, and the minutes of a row of Table 1 with four columns and one
-seed, if every step takes that long. Waiting between kernels is not counted: tracing adds to it.
+For each program of FOLDER: the runs it trains, milliseconds that its kernels take in a step, kernels a step, the shares
+of matrix products, of elementwise work (reductions too) and of moving data, and the minutes of a row of Table 1 with four
+columns and one seed, if every step takes that long. Waiting between kernels is not counted: tracing adds to it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Any
 
 import jax
 
-from experiments.config.compose import ConfigError, configure
+from experiments.config.compose import ConfigError
 from experiments.files import typed_path, write_json
+from experiments.reporting.tables.bounds import row_minutes
 from scripts.step_times import ABOUT, TRACED
 
 PRODUCTS, ELEMENTWISE, MOVING = "products", "elementwise", "moving"
 PRODUCT = re.compile(r"gemm|nvjet|cutlass|xmma|cudnn|conv|(?:^|_)dot", re.IGNORECASE)
 MOVE = re.compile(r"^memcpy|^memset|copy|transpose|concatenate|slice|pad|gather|scatter|sort", re.IGNORECASE)
-COLUMNS = 4
 HEAD = (
-    f"{'experiment':18}{'precision':18}{'ms a step':>10}{'kernels':>9}"
+    f"{'experiment':18}{'precision':18}{'runs':>5}{'ms a step':>10}{'kernels':>9}"
     f"{'products':>10}{'elementwise':>13}{'moving':>8}{'minutes':>9}"
 )
 
@@ -52,7 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(HEAD)
     measured = []
     for path in sorted(options.folder.glob("*/plugins/profile/*/*.xplane.pb")):
-        numbers = program(path, about)
+        try:
+            numbers = program(path, about)
+        except ConfigError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
         measured.append(numbers)
         print(line(numbers))
         print(*largest(path, options.kernels), sep="\n", end="\n" * (options.kernels > 0))
@@ -62,34 +66,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def program(path: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of one profile, whose folder is called EXPERIMENT_PRECISION."""
-    experiment, precision = named(path.parents[3].name)
+    """The numbers of one profile. Raises ConfigError where its folder has another name, or it no kernels."""
+    experiment, precision, runs = named(path.parents[3].name)
     spent: defaultdict[str, float] = defaultdict(float)
     count = 0
     for name, milliseconds in kernels(path):
         spent[kind(name)] += milliseconds
         count += 1
+    if not count:
+        raise ConfigError(f"{path} holds no kernels of a GPU")
     total = sum(spent.values())
     numbers = {
         "experiment": experiment,
         "precision": precision,
+        "runs": runs,
         "ms": total / TRACED,
         "kernels": count / TRACED,
     }
-    shares = {name: spent[name] / total for name in (PRODUCTS, ELEMENTWISE, MOVING)} if total else {}
-    return numbers | shares | {"minutes": minutes(experiment, about["profile"], total / TRACED)}
+    shares = {name: spent[name] / total for name in (PRODUCTS, ELEMENTWISE, MOVING)}
+    each = total / TRACED / runs
+    return numbers | shares | {"minutes": row_minutes(experiment, each, about["profile"])}
 
 
-def named(folder: str) -> tuple[str, str]:
-    """Experiment and precision of a profile's folder.
+def named(folder: str) -> tuple[str, str, int]:
+    """Experiment and precision of a profile's folder, and the runs times members that its program trains.
 
-    >>> named("image_natural_tensorfloat32_x3")
-    ('image_natural', 'tensorfloat32_x3')
+    >>> named("darcy_tensorfloat32_x3_4x3")
+    ('darcy', 'tensorfloat32_x3', 12)
     """
-    found = re.fullmatch(r"(\w+?)_(float32|bfloat16|tensorfloat32(?:_x3)?)", folder)
+    found = re.fullmatch(r"(\w+?)_(float32|bfloat16|tensorfloat32(?:_x3)?)_(\d+)x(\d+)", folder)
     if found is None:
-        raise ConfigError(f"{folder} is not called EXPERIMENT_PRECISION")
-    return found[1], found[2]
+        raise ConfigError(f"{folder} is not called EXPERIMENT_PRECISION_RUNSxMEMBERS")
+    return found[1], found[2], int(found[3]) * int(found[4])
 
 
 def kernels(path: Path) -> Iterator[tuple[str, float]]:
@@ -113,17 +121,11 @@ def kind(name: str) -> str:
     return PRODUCTS if PRODUCT.search(name) else MOVING if MOVE.search(name) else ELEMENTWISE
 
 
-def minutes(experiment: str, profile: str, ms: float) -> float:
-    """Minutes of four runs of all items of an experiment, where a step of one takes `ms`."""
-    config = configure([f"experiment={experiment}", f"profile={profile}", "tracking=none"])
-    return COLUMNS * getattr(config.task, "images", 1) * config.trainer.steps * ms / 6e4
-
-
 def line(numbers: dict[str, Any]) -> str:
     """One line of the table."""
-    shares = [f"{100 * numbers.get(name, 0):.0f} %" for name in (PRODUCTS, ELEMENTWISE, MOVING)]
+    shares = [f"{100 * numbers[name]:.0f} %" for name in (PRODUCTS, ELEMENTWISE, MOVING)]
     return (
-        f"{numbers['experiment']:18}{numbers['precision']:18}{numbers['ms']:10.3f}{numbers['kernels']:9.0f}"
+        f"{numbers['experiment']:18}{numbers['precision']:18}{numbers['runs']:5}{numbers['ms']:10.3f}{numbers['kernels']:9.0f}"
         f"{shares[0]:>10}{shares[1]:>13}{shares[2]:>8}{numbers['minutes']:9.1f}"
     )
 

@@ -17,15 +17,20 @@ import multiprocessing
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import jax
+
+from experiments.benchmarks.timing import stepper
 from experiments.config.compose import ConfigError, Configuration, group_options
 from experiments.files import typed_path, write_json
 from experiments.records import provenance
+from experiments.running.run import use_compilation_cache
 from experiments.training import walltime
 from scripts.gpu_program import runs
 
@@ -166,13 +171,6 @@ def compiled(pipe: Any, worker: Any, wanted: Sequence[Program], reserve: float) 
 
 def serve(pipe: Any, wanted: Sequence[Program], options: argparse.Namespace) -> None:
     """Compile programs, say so, then time the one that is asked for until None comes."""
-    import time
-
-    import jax
-
-    from experiments.benchmarks.timing import stepper
-    from experiments.running.run import use_compilation_cache
-
     use_compilation_cache(True)
 
     def built(program: Program) -> tuple[Any, dict[str, Any]]:
@@ -200,15 +198,18 @@ def serve(pipe: Any, wanted: Sequence[Program], options: argparse.Namespace) -> 
         take(counts[n])
         spent = (time.perf_counter() - begun) / counts[n]
         if options.trace and turn == 0:
-            with jax.profiler.trace(str(options.trace / f"{about[n]['experiment']}_{about[n]['precision']}")):
+            with jax.profiler.trace(str(options.trace / folder_of(about[n]))):
                 take(TRACED)
         pipe.send(1e3 * spent)
 
 
+def folder_of(numbers: dict[str, Any]) -> str:
+    """The folder of a program's profile: no two programs have one."""
+    return "{experiment}_{precision}_{runs}x{members}".format(**numbers)
+
+
 def count_for(take: Any, seconds: float) -> int:
     """How many steps take about `seconds`; runs a few to find out."""
-    import time
-
     take(1)
     begun = time.perf_counter()
     take(4)

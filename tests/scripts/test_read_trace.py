@@ -37,7 +37,7 @@ def profile(path, kernels):
 def folder(tmp_path):
     about = {"profile": "paper", "device_name": "a card", "packages": {"jax": "1"}}
     (tmp_path / step_times.ABOUT).write_text(json.dumps(about))
-    profile(tmp_path / "burgers_tensorfloat32" / "plugins" / "profile" / "now" / "vm.xplane.pb", KERNELS)
+    profile(tmp_path / "burgers_tensorfloat32_2x1" / "plugins" / "profile" / "now" / "vm.xplane.pb", KERNELS)
     return tmp_path
 
 
@@ -50,9 +50,16 @@ def test_times_and_shares_are_those_of_the_kernels(folder, capsys):
     assert [numbers[kind] for kind in ("products", "elementwise", "moving")] == pytest.approx(
         [0.75, 0.2, 0.05]
     )
-    assert numbers["minutes"] == pytest.approx(4 * 100_000 * 2.0 / 6e4)  # four columns of 100,000 steps (L.3)
+    # four columns of 100,000 steps (L.3), two of which are one program
+    assert numbers["minutes"] == pytest.approx(4 * 100_000 * 2.0 / 2 / 6e4)
     printed = capsys.readouterr().out
     assert "gemm_fusion_dot_1" in printed and "nvjet_sm90_tst" in printed and "MemcpyD2D" not in printed
+
+
+def test_a_profile_without_kernels_is_one_line(folder, capsys):
+    profile(folder / "darcy_float32_4x3" / "plugins" / "profile" / "now" / "vm.xplane.pb", {})
+    assert read_trace.main([str(folder)]) == 2
+    assert "holds no kernels of a GPU" in capsys.readouterr().err
 
 
 def test_a_folder_without_profiles_is_one_line(tmp_path, capsys):

@@ -89,10 +89,8 @@ class Bounds:
 
     def minutes(self, experiment: str, precision: str, ratio: float) -> float:
         """Minutes of the four columns of one row of Table 1, one seed, if a step takes `ratio` times its bound."""
-        config = configure([f"experiment={experiment}", "profile=paper", "tracking=none"])
-        turns = COLUMNS * getattr(config.task, "images", 1) * config.trainer.steps
         each = self.bound(experiment, precision) / self.steps(experiment)[precision]["runs"]
-        return turns * ratio * each / 6e4
+        return row_minutes(experiment, ratio * each)
 
     def total(self, choice: Sequence[str], own: bool) -> float:
         """Minutes of Table 1 in the precisions of one of `CHOICES`.
@@ -101,6 +99,12 @@ class Bounds:
         """
         ratios = {name: self.ratio(name if own else REFERENCE) for name in self.lines}
         return sum(self.minutes(name, chosen(choice, name), ratio) for name, ratio in ratios.items())
+
+
+def row_minutes(experiment: str, milliseconds: float, profile: str = "paper") -> float:
+    """Minutes of the four columns of a row of Table 1, one seed, where a step of one run of one item takes so long."""
+    config = configure([f"experiment={experiment}", f"profile={profile}", "tracking=none"])
+    return COLUMNS * getattr(config.task, "images", 1) * config.trainer.steps * milliseconds / 6e4
 
 
 def chosen(choice: Sequence[str], experiment: str) -> str:
