@@ -3,7 +3,7 @@
     python -m scripts.read_trace FOLDER [--kernels N] [--output FILE]
 
 For each program of FOLDER: the runs it trains, milliseconds that its kernels take in a step, kernels a step, the shares
-of matrix products, of elementwise work (reductions too) and of moving data, and the minutes of a row of Table 1 with four
+of matrix products, of elementwise work (reductions too) and of moving data, and the minutes of a row of Table 1, four
 columns and one seed, if every step takes that long. Waiting between kernels is not counted: tracing adds to it.
 """
 
