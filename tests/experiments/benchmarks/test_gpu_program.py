@@ -159,12 +159,13 @@ def test_bounds_measured_rates_and_totals_by_hand():
     names = {SAME.get(name, name) for name in gpu_program.table_1()}
     rates = {"ct_shepp": {"rate": 2000, "precision": "tensorfloat32", "runs": 1}}
     found = tables.Bounds({name: {"steps": steps} for name in names}, rates)
-    assert found.ratio("ct_shepp") == pytest.approx(
-        0.5 / (0.2 / 4)
-    )  # half a millisecond a run, over a quarter of 0.2
+    # Half a millisecond a run, over a quarter of 0.2.
+    assert found.ratio("ct_shepp") == pytest.approx(0.5 / (0.2 / 4))
     # 16 images for 2,000 steps in four columns, 0.1 ms each; and as long again for each time the bound.
     assert found.minutes("image_natural", "float32", 1.0) == pytest.approx(4 * 16 * 2000 * 0.1 / 6e4)
-    assert found.minutes("image_text", "float32", 3.0) == 3 * found.minutes("image_natural", "float32", 1.0)
+    assert found.minutes("image_text", "float32", 3.0) == pytest.approx(
+        3 * found.minutes("image_natural", "float32", 1.0)
+    )
 
 
 def test_the_page_has_what_the_command_writes():
