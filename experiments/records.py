@@ -27,6 +27,7 @@ from typing_extensions import TypedDict
 from experiments.files import finite, locked, write_text
 from experiments.validation import FILE, parsed, validated
 
+THEN = ", then "  # between the devices of a run that moved
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -159,6 +160,11 @@ class Row:
     def exact_cell(self) -> Cell:
         """The cell with the precision, where it was set."""
         return Cell(self.experiment, self.parameterization, self.embedding, self.model, self.variant)
+
+    @property
+    def moved(self) -> bool:
+        """Whether training went on on another device: `seconds` are then no cost of either."""
+        return THEN in self.device_name
 
     @property
     def stand_in(self) -> str | None:

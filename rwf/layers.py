@@ -76,11 +76,10 @@ class Dense(nnx.Module):
     @overload
     def __call__(self, x: Array) -> Array: ...
     def __call__(self, x: Array | Jet) -> Array | Jet:
-        if self.dtype is None or isinstance(x, Jet):
-            y = x @ self.kernel[...]
-        else:
-            y = precision.matmul(x, self.kernel[...], self.dtype)
-        y = y if self.bias is None else plus_bias(y, self.bias[...])
+        kernel, bias = self.kernel[...], None if self.bias is None else self.bias[...]
+        if self.dtype is not None and not isinstance(x, Jet):
+            return precision.affine(x, kernel, bias, self.dtype, self.out_dtype)
+        y = x @ kernel if bias is None else plus_bias(x @ kernel, bias)
         return y if self.out_dtype is None or isinstance(y, Jet) else y.astype(self.out_dtype)
 
 

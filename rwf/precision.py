@@ -7,6 +7,7 @@ network multiply rounded operands and accumulate in float32, forward and backwar
 from __future__ import annotations
 
 import functools
+import operator
 from typing import Any
 
 import jax
@@ -52,16 +53,17 @@ def is_narrow(dtype: Any) -> bool:
     return jnp.finfo(dtype).bits < 32
 
 
-def matmul(x: Array, kernel: Array, dtype: Any) -> Array:
-    """x @ kernel in `dtype`; of a narrow one the operands are rounded to it, and the sums are float32.
+def affine(x: Array, kernel: Array, bias: Array | None, dtype: Any, out_dtype: Any | None = None) -> Array:
+    """x @ kernel + bias in `dtype`; of a narrow one the operands are rounded to it, sums and bias are float32.
 
-    The result is float32 then, (..., in) times (in, out) to (..., out). So are both products of the gradient: the
-    cotangent is rounded to `dtype`, the kernel's gradient keeps float32. Narrow products have no forward-mode
-    derivative (`jax.jvp`); jets are not passed here.
+    (..., in) times (in, out) to (..., out), as `out_dtype`, or float32 (a wide `dtype`: what it promotes to). Both
+    products of the gradient have rounded operands too; the gradients of kernel and bias are summed in float32.
+    Narrow products have no forward-mode derivative (`jax.jvp`); jets are not passed here.
     """
-    if not is_narrow(dtype):
-        return jnp.matmul(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
-    return _narrow(rounded(jnp.asarray(x), dtype), kernel)
+    if is_narrow(dtype):
+        return _narrow(jnp.dtype(out_dtype or jnp.float32), rounded(jnp.asarray(x), dtype), kernel, bias)
+    y = _plus(jnp.matmul(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype)), bias)
+    return y if out_dtype is None else y.astype(out_dtype)
 
 
 def rounded(x: Array, dtype: Any) -> Array:
@@ -72,24 +74,34 @@ def rounded(x: Array, dtype: Any) -> Array:
     return jax.lax.reduce_precision(x, bits.nexp, bits.nmant).astype(dtype)
 
 
-@jax.custom_vjp
-def _narrow(x: Array, kernel: Array) -> Array:
-    return _accumulated(x, rounded(kernel, x.dtype), x.ndim - 1, 0)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _narrow(out_dtype: Any, x: Array, kernel: Array, bias: Array | None) -> Array:
+    product = _accumulated(x, rounded(kernel, x.dtype), x.ndim - 1, 0)
+    return _plus(product, bias).astype(out_dtype)
 
 
-def _narrow_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _narrow(x, kernel), (x, kernel)
+def _narrow_forward(out_dtype: Any, x: Array, kernel: Array, bias: Array | None) -> tuple[Array, tuple]:
+    return _narrow(out_dtype, x, kernel, bias), (x, kernel, bias)
 
 
-def _narrow_backward(operands: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    x, kernel = operands
+def _narrow_backward(_: Any, operands: tuple, gradient: Array) -> tuple[Array, Array, Array | None]:
+    x, kernel, bias = operands
+    # The bias sums the gradient as it comes: of a rounded copy a GPU's compiler would make a second pass over it.
+    of_bias = None if bias is None else _rows(gradient).sum(0, jnp.float32).astype(bias.dtype)
     gradient = rounded(gradient, x.dtype)
     of_x = _accumulated(gradient, rounded(kernel, x.dtype), gradient.ndim - 1, 1, x.dtype)
-    rows, columns = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
-    return of_x, _accumulated(rows, columns, 0, 0).astype(kernel.dtype)
+    return of_x, _accumulated(_rows(x), _rows(gradient), 0, 0).astype(kernel.dtype), of_bias
 
 
 _narrow.defvjp(_narrow_forward, _narrow_backward)
+
+
+def _plus(y: Array, bias: Array | None) -> Array:
+    return y if bias is None else operator.add(*jets.same_rank(y, bias))
+
+
+def _rows(x: Array) -> Array:
+    return x.reshape(-1, x.shape[-1])
 
 
 def _accumulated(

@@ -24,7 +24,7 @@ from experiments.config.compose import ConfigError, Configuration, check_network
 from experiments.config.identity import without_off
 from experiments.config.protocols import protocol_of
 from experiments.files import cache, choices_checksum, locked, save_arrays, write_json, write_text
-from experiments.records import Row, provenance, read_result
+from experiments.records import THEN, Row, provenance, read_result
 from experiments.running import stacks as stack
 from experiments.task import Data, Source, Task
 from experiments.training import collapse, members, microbatches, optimizers, precision
@@ -219,7 +219,7 @@ def rows_of(
     everyone = members.all_members(config.root.seed, config.root.seeds, len(names))
     moved = len(trained.devices) > 1  # then no speed is that of one device
     rate = len(everyone) * trained.steps / trained.seconds if trained.seconds and not moved else None
-    facts = provenance() | ({"device_name": ", then ".join(trained.devices)} if moved else {})
+    facts = provenance() | ({"device_name": THEN.join(trained.devices)} if moved else {})
     rows = []
     for seed in range(config.root.seed, config.root.seed + config.root.seeds):
         mine = [o for m, o in zip(everyone, trained.outcomes, strict=True) if m.seed == seed]

@@ -60,20 +60,27 @@ class CNN(nnx.Module):
         h = jnp.asarray(field)[..., None]
         for convolution, types in zip(self.convolutions, self.types, strict=True):
             bias: Any = convolution.bias
-            h = plus_bias(halved(h, convolution.kernel[...], types.get("dtype")), bias[...])
-            h = activate(h.astype(types.get("preferred_element_type", types.get("dtype", h.dtype))))
+            h = activate(halved(h, convolution.kernel[...], bias[...], **types))
         return self.output(h.reshape(*h.shape[:-3], -1))
 
 
-def halved(h: Float[Array, "*batch size size inputs"], kernel: Array, dtype: Dtype | None = None) -> Array:
-    """The convolution of `h` with a kernel (2, 2, inputs, outputs) at stride 2: half as many points an axis.
+def halved(
+    h: Float[Array, "*batch size size inputs"],
+    kernel: Array,
+    bias: Array,
+    dtype: Dtype | None = None,
+    preferred_element_type: Dtype | None = None,
+) -> Array:
+    """The convolution of `h` with a kernel (2, 2, inputs, outputs) at stride 2, plus bias: half as many points an axis.
 
     The patches do not overlap, so it is one matrix product of blocks, where a CPU takes long over the
-    gradient of a general convolution. `dtype` is as in `rwf.precision.matmul`.
+    gradient of a general convolution. The types are those of `rwf.Dense`.
     """
     *batch, rows, columns, inputs = h.shape
     blocks = h.reshape(*batch, rows // 2, 2, columns // 2, 2, inputs)
     if dtype is None:
-        return jnp.einsum("...rickd,ikdo->...rco", blocks, kernel)
+        return plus_bias(jnp.einsum("...rickd,ikdo->...rco", blocks, kernel), bias)
     blocks = jnp.moveaxis(blocks, -4, -3).reshape(*batch, rows // 2, columns // 2, 4 * inputs)
-    return precision.matmul(blocks, kernel.reshape(4 * inputs, -1), dtype)
+    return precision.affine(
+        blocks, kernel.reshape(4 * inputs, -1), bias, dtype, preferred_element_type or dtype
+    )

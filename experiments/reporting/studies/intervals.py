@@ -124,12 +124,6 @@ def _cell(one: Comparison | None, metric: Metric, words: dict[str, str] | None =
     return Cell(centre, (*([f"[{limits}"] if bracket else []), one.interval.units, verdict), tone=one.verdict)
 
 
-def pending(table: Table) -> bool:
-    """Whether there is nothing to compare: the first choice, or all others, lack runs."""
-    first, *others = (all(line.entries[name].rows for name in PARAMETERIZATIONS) for line in table.lines)
-    return not first or not any(others)
-
-
 def nearest(study: Study, lines: Sequence[TableLine]) -> list[str]:
     """Which choice comes nearest the paper's Plain, among those that the paper's number is of."""
     own = {choice.label for choice in study.choices if choice.paper is not None}

@@ -200,7 +200,7 @@ def _variant(choice: Option) -> tuple[str, ...]:
 
 
 def best_table(study: Study, rows: Sequence[Row], published: Sequence[Row] = ()) -> tuple[str, tables.Table]:
-    """The profile, and the table from it, that has most of the study: its only one, else the paper's, then short."""
+    """The profile and the table from it: its only one, else the paper's where it compares anything, then short."""
     cells = [{**study.cell, **choice.cell} for choice in study.choices]
     experiments = {cell["experiment"] for cell in cells}
     own, others = ([row for row in found if row.experiment in experiments] for found in (rows, published))
@@ -208,8 +208,17 @@ def best_table(study: Study, rows: Sequence[Row], published: Sequence[Row] = ())
     usual = [name for name in ("paper", "short") if name in there] or ["short"]
     profiles = [study.only] if study.only else usual
     built = {profile: table(study, profile, own, others) for profile in profiles}
-    best = max(built, key=lambda profile: _present(built[profile]))
+    best = next(
+        (name for name in built if compares(built[name])), max(built, key=lambda name: _present(built[name]))
+    )
     return best, built[best]
+
+
+def compares(built: tables.Table) -> bool:
+    """Whether there is something to compare: a column with runs of the first choice and of another."""
+    first, *others = built.lines
+    there = [name for name in PARAMETERIZATIONS if first.entries[name].rows]
+    return any(line.entries[name].rows for line in others for name in there)
 
 
 def _present(built: tables.Table) -> int:

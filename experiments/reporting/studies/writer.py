@@ -11,8 +11,8 @@ from experiments.files import write_text
 from experiments.reporting.figures import drawing, style
 from experiments.reporting.figures.studies import choices
 from experiments.reporting.studies.agreement import agreements
-from experiments.reporting.studies.intervals import changes, nearest, pending, sources
-from experiments.reporting.studies.study import Study
+from experiments.reporting.studies.intervals import changes, nearest, sources
+from experiments.reporting.studies.study import Study, compares
 from experiments.reporting.tables import renderers, writers
 from experiments.reporting.tables.grid import Grid
 from experiments.reporting.tables.table import Table
@@ -55,7 +55,7 @@ def section(study: Study, profile: str, table: Table) -> str:
     run = f"`make study-{study.name.replace('_', '-')}`"
     parts = [f"### {study.title}", f"{study.question} ({run})"]
     parts += [f"Criterion, stated before the runs: {study.criterion}"] if study.criterion else []
-    if not pending(table):
+    if compares(table):
         link = f"[table and figure](../results/{profile}/study_{study.name}.md)"
         text = "; ".join([*sources(table), link])
         parts.append(f"{text[:1].upper()}{text[1:]}.")
@@ -63,7 +63,7 @@ def section(study: Study, profile: str, table: Table) -> str:
 
 
 def _intervals(study: Study, table: Table) -> str:
-    if pending(table):
+    if not compares(table):
         return "\n\n".join(["Pending: its runs are not there yet.", *nearest(study, table.lines)])
     grids = [changes(study, table), *([agreements(study, table)] if study.agreement else [])]
     return "\n\n".join(renderers.markdown(grid).rstrip() for grid in grids)

@@ -39,7 +39,7 @@ def _row(
     experiment = line.cell["experiment"]
     config = configure([*line.cell_of("plain").overrides, "profile=paper"])
     members, steps = getattr(config.task, "images", 1), config.trainer.steps
-    own = [row for row in rows if row.cell in line.cells]
+    own = [row for row in rows if row.cell in line.cells and not row.moved]
     cpu = [row for row in own if row.device == "cpu"]
     return (
         Cell(line.label),

@@ -33,7 +33,8 @@ class Entry:
     """One parameterization in one line: the paper's number, our rows and their summary.
 
     `ours` is None where there are no rows (pending) or none of them has a finite value (diverged). `collapsed` are
-    the (item, seed) that collapsed, which `ours` holds and `survivors` leaves out. `median` is over the test
+    the (item, seed) that collapsed, which `ours` holds; where a column of the line has some, `survivors` is over those
+    that collapsed in no column, so that its means are of the same runs. `median` is over the test
     functions within a run, averaged over seeds, where the runs state it. `published` is what the project publishes
     for it, where `rows` are a user's own.
     """
@@ -164,7 +165,7 @@ def _line(line: Line, choice: selection.Choice, spec: TableSpec) -> TableLine:
     metric = metric_named(line.metric)
     names = dict.fromkeys([*spec.columns, *choice.rows])
     entries = {name: _entry(line, name, choice.rows.get(name, ())) for name in names}
-    entries = _with_best(entries, line.metric)
+    entries = _with_survivors(_with_best(entries, line.metric), line.metric)
     comparisons = {name: _comparison(entries, name, line.metric) for name in names if name != "rwf"}
     marks = _marks(line, choice, entries, spec)
     return TableLine(line.group, line.label, metric, entries, comparisons, marks)
@@ -188,17 +189,27 @@ def _entry(line: Line, name: str, rows: Sequence[Row]) -> Entry:
     spread, median = (selection.inner(rows, line.metric, what) for what in ("std", "median"))
     if ours is not None and ours.items == 1 and spread is not None:
         ours = replace(ours, spread=spread)
-    collapsed = selection.collapsed(rows, line.metric)
-    survivors = {pair: value for pair, value in values.items() if pair not in collapsed}
     return Entry(
         paper=line.paper.get(name),
         rows=rows,
         ours=ours,
         diverged=len(selection.diverged(rows, line.metric)),
         median=median,
-        collapsed=collapsed,
-        survivors=summarise(survivors) if collapsed and survivors else None,
+        collapsed=selection.collapsed(rows, line.metric),
     )
+
+
+def _with_survivors(entries: Mapping[str, Entry], metric: str) -> dict[str, Entry]:
+    lost = {pair for entry in entries.values() for pair in entry.collapsed}
+    left = {name: selection.values(entry.rows, metric) for name, entry in entries.items() if lost}
+    return {
+        name: replace(entry, survivors=_summary(left.get(name, {}), lost)) for name, entry in entries.items()
+    }
+
+
+def _summary(values: Mapping[tuple[str, int], float], lost: set[tuple[str, int]]) -> Summary | None:
+    kept = {pair: value for pair, value in values.items() if pair not in lost}
+    return summarise(kept) if kept else None
 
 
 def _with_best(entries: Mapping[str, Entry], name: str) -> dict[str, Entry]:
@@ -286,7 +297,10 @@ def _losses(line: Line, entries: Mapping[str, Entry]) -> list[Mark]:
         if entry.collapsed
     ]
     if gone:
-        rule = f"last training loss above {CRITERIA.collapse:g} times the smallest; means and differences hold them"
+        rule = (
+            f"last training loss above {CRITERIA.collapse:g} times the smallest; means and differences hold them, "
+            "the second mean is over what no column lost"
+        )
         marks.append(Mark("collapsed", f"{', '.join(gone)}: {rule}"))
     return marks
 

@@ -110,9 +110,8 @@ def _number(entry: Entry | None, line: TableLine, table: Table) -> Cell:
     below = []
     if entry.median is not None and entry.ours is not None and table.spread:
         below.append(f"median {line.metric.text(entry.median)}")
-    if entry.collapsed:
-        left = "none" if entry.survivors is None else _mean(entry.survivors, line, table)
-        below += [left, f"without {len(entry.collapsed)} collapsed"]
+    if entry.survivors is not None:
+        below.append(f"{_mean(entry.survivors, line, table)} without those collapsed")
     if entry.paper is not None:
         spread = entry.paper.spread
         unit = line.metric.decimals

@@ -156,7 +156,7 @@ def test_plain_alone_says_which_choice_is_nearest_with_its_spread_where_that_cou
     (found,) = nearest(study, table.lines)
     assert f"is “{best}” with" in found
     text = section(study, "paper", table)
-    assert "Pending: its runs are not there yet." in text and found in text
+    assert "Pending" not in text and found in text
     assert ("20.00 ± 15.00 %" in found) == ("21.00 ± 16.00 %" in found) == counts
 
 
@@ -279,6 +279,16 @@ def test_missing_runs_are_pending(make_row):
     assert cells(table)[-1] == ("pending",)
     text = section(STUDY, "short", table)
     assert "Pending" in text and "results/" not in text
+
+
+def test_a_study_half_done_at_the_papers_scale_is_shown_before_a_whole_short_one(make_row):
+    short = rows_of(make_row, VALUES)
+    paper = [dataclasses.replace(row, profile="paper") for row in short if row.parameterization == "rwf"]
+    assert studies.best_table(STUDY, short)[0] == "short"
+    profile, table = studies.best_table(STUDY, [*short, *paper])
+    assert profile == "paper" and "Pending" not in section(STUDY, profile, table)
+    first_alone = [row for row in paper if row.exact_cell == paper[0].exact_cell]
+    assert studies.best_table(STUDY, [*short, *first_alone])[0] == "short"  # it compares nothing yet
 
 
 def test_the_figure_has_a_point_for_each_choice_and_column(make_row):
