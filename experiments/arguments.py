@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from experiments.files import typed_path
+
 
 def positive(text: str) -> int:
     """A positive integer."""
@@ -19,7 +21,7 @@ def positive(text: str) -> int:
 
 def npz(text: str) -> Path:
     """A path that ends in .npz in a folder that exists."""
-    path = Path(text)
+    path = typed_path(text)
     if path.suffix != ".npz":
         raise argparse.ArgumentTypeError(f"{text!r} does not end in .npz")
     if not path.resolve().parent.is_dir():

@@ -129,7 +129,7 @@ def understand(arguments: Sequence[str]) -> tuple[Asked, bool]:
         files=tuple(found),
         words=(*defaults, *_fit(options.get("--fit"), kind, given), *words),
         rates=_count(options.get("--rates")),
-        output=Path(output) if output else None,
+        output=typed_path(output) if output else None,
     )
     return asked, "--dry-run" in options
 

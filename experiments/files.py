@@ -10,7 +10,9 @@ import json
 import os
 import sys
 import tempfile
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,16 @@ UNWRITABLE = (
     errno.EEXIST,  # a file, no folder
     errno.ENAMETOOLONG,
     errno.ELOOP,
+)
+DAMAGE = (  # what reading a damaged npz raises
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+    NotImplementedError,
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
 )
 LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
@@ -139,15 +151,16 @@ def save_arrays(path: Path, arrays: Arrays, compressed: bool = False) -> str:
 def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], str]:
     """Read what `save_arrays` wrote; return the arrays and their checksum.
 
-    Raises ValueError, naming the file, where it is truncated, damaged, or not of this kind.
+    Raises ValueError, naming the file, where it is truncated, damaged, or not of this kind, and OSError where it
+    cannot be read.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         checksum = str(arrays.pop("__checksum__"))
-    except (zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the file system's own: the file may be whole; EINVAL: a place in it that is none
         raise ValueError(f"{path} is damaged ({error}): delete it and run again") from error
     if arrays_checksum(arrays) != checksum:
         raise ValueError(f"{path} is damaged (its checksum does not match): delete it and run again")

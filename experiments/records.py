@@ -93,10 +93,10 @@ class Row:
     `metrics` has one entry per name, each with one value per item, None where that item diverged.
     `metric` names the entry that tables read. `each` has for some metrics, for each item, the values for each
     test function or view that the metric is the mean of, None where the item diverged; rows of older runs have
-    none. `seconds` is wall-clock time of the training, for runs trained
-    in one program an equal share of it; `iterations_per_second` is the speed of one member, None where one
-    diverged, as training may have ended early, or where it went on on another device: `device_name` then names all, in
-    their order, and `device` is the last one's kind. `commit` and `dirty` are None outside a git checkout.
+    none. `seconds` is wall-clock time of the training, for runs trained in one program an equal share of it;
+    `iterations_per_second` is the speed of one member, None where a member of the run diverged, as training may have
+    ended early, or where it went on on another device: `device_name` then names all, in their order, and `device` is
+    the last one's kind. `commit` and `dirty` are None outside a git checkout.
     `together` counts the runs that were one program, whose speeds cannot be told apart.
     `collapsed` says of each item whether its training loss rose again at the end (`training.collapse`); None in
     older rows, of which it is not known.
@@ -203,7 +203,7 @@ def read_results(results: Path) -> list[Row]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    lines = enumerate(_text(path).splitlines(), start=1)
+    lines = enumerate(_text(path).split("\n"), start=1)
     return [parsed(Row, line, f"{path}:{number}") for number, line in lines if line.strip()]
 
 

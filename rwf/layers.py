@@ -134,7 +134,7 @@ def layer_dtypes(dtype: Dtype | None, count: int, embedding: Any = None) -> list
         return [{"dtype": dtype}] * count
     safe = getattr(embedding, "rounds_safely", False)
     first = {"dtype": dtype if safe else jnp.float32, "preferred_element_type": dtype}
-    return [first, *[{"dtype": dtype}] * (count - 2), {"dtype": jnp.float32}]
+    return [first, *[{"dtype": dtype}] * (count - 2), {"dtype": jnp.float32}][-count:]
 
 
 def dense_layers(

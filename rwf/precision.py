@@ -7,7 +7,6 @@ network multiply rounded operands and accumulate in float32, forward and backwar
 from __future__ import annotations
 
 import functools
-import operator
 from typing import Any
 
 import jax
@@ -97,7 +96,7 @@ _narrow.defvjp(_narrow_forward, _narrow_backward)
 
 
 def _plus(y: Array, bias: Array | None) -> Array:
-    return y if bias is None else operator.add(*jets.same_rank(y, bias))
+    return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
 
 
 def _rows(x: Array) -> Array:

@@ -18,7 +18,7 @@ from experiments.config.compose import group_options
 from experiments.files import system_error, typed_path, write_text
 from experiments.records import Row, read_rows, row_line
 from experiments.reporting.fair.published import results_of
-from experiments.reporting.fair.writer import write_all
+from experiments.reporting.fair.writer import Results, write_all
 from experiments.reporting.publishing import unclean
 
 
@@ -39,7 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         rows = rows_of(options.output / options.profile)
-        for path in replace(options.results / options.profile, options.profile, rows):
+        found = results_of(rows, options.profile)
+        taken = {(row.id, row.seed) for one in found for own in one.rows.values() for row in own}
+        kept = [row for row in rows if (row.id, row.seed) in taken]
+        for path in replace(options.results / options.profile, kept, found):
             print(f"wrote {path}")
         options.pictures.mkdir(parents=True, exist_ok=True)
         for picture in sorted((options.results / options.profile).glob("*.png")):
@@ -51,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {system_error(error)}", file=sys.stderr)
         return 1
-    print(f"{len(rows)} rows published")
+    others = len(rows) - len(taken)
+    left = f", {others} of other settings or an older protocol left out" if others else ""
+    print(f"{len(taken)} rows published{left}")
     return 0
 
 
@@ -66,8 +71,8 @@ def rows_of(folder: Path) -> list[Row]:
     return rows
 
 
-def replace(target: Path, profile: str, rows: Sequence[Row]) -> list[Path]:
-    """Put `rows`, and the tables and figures they give, in the place of what is in `target`; return the files."""
+def replace(target: Path, rows: Sequence[Row], results: Sequence[Results]) -> list[Path]:
+    """Put `rows`, and tables and figures of their `results`, in the place of what is in `target`; return the files."""
     by_file: dict[Path, list[Row]] = {}
     for row in rows:
         by_file.setdefault(target / "rows" / f"{row.experiment}.jsonl", []).append(row)
@@ -76,7 +81,7 @@ def replace(target: Path, profile: str, rows: Sequence[Row]) -> list[Path]:
         write_text(path, "".join(map(row_line, own)))
     for path in set((target / "rows").glob("*.jsonl")) - by_file.keys():
         path.unlink()
-    return [*sorted(by_file), *write_all(results_of(rows, profile), target)]
+    return [*sorted(by_file), *write_all(results, target)]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from experiments.config.build import described_by
 NODES = ("task", "model", "embedding", "parameterization", "optimizer", "trainer")
 """The nodes of a config that determine the numbers of a run."""
 KIND = "_target_"
+PLAIN = re.compile(r"[A-Za-z0-9_.-]+")  # what needs no quotes in the grammar of overrides
 
 
 def canonical(value: Any) -> Any:
@@ -110,8 +112,8 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[str
 def word(value: Any) -> str:
     """A canonical value in the grammar of Hydra's overrides.
 
-    >>> word(None), word([1, {"steps": 20}]), word("a b")
-    ('null', '[1,{steps:20}]', "'a b'")
+    >>> word(None), word([1, {"steps": 20}]), word("a b"), word("20")
+    ('null', '[1,{steps:20}]', "'a b'", "'20'")
     """
     if value is None:
         return "null"
@@ -122,7 +124,19 @@ def word(value: Any) -> str:
         return "{" + ",".join(f"{key}:{word(own)}" for key, own in settings.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(word, value)) + "]"
-    text = str(value)
-    if isinstance(value, str) and not text.replace("_", "").replace("-", "").replace(".", "").isalnum():
-        return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return text
+    if not isinstance(value, str):
+        return str(value)
+    if PLAIN.fullmatch(value) and not _reads_otherwise(value):
+        return value
+    # Backslashes escape in front of a quote alone, the last one included.
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return f"'{escaped}'"
+
+
+def _reads_otherwise(text: str) -> bool:
+    """Whether Hydra would take the unquoted text for no string."""
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in ("null", "true", "false")
+    return True

@@ -115,16 +115,6 @@ def _reason(one: Comparison, rival: str) -> str:
     return "not after Holm's correction" if before else "wide interval"
 
 
-def verdict_of(interval: Interval | None, metric: Metric) -> str:
-    """The verdict on a single comparison, which needs no correction."""
-    if interval is None or not interval.general:
-        return UNDECIDED
-    limit = margin(metric)
-    return _tested(
-        interval, metric, (interval.p_difference(), None if limit is None else interval.p_beyond(limit))
-    )
-
-
 def against_each(verdicts: Iterable[str]) -> str:
     """The verdict against several rivals: better where it is against each, worse where it is against any.
 

@@ -23,7 +23,7 @@ from filelock import Timeout
 from experiments.config.compose import ConfigError, Configuration, check_network
 from experiments.config.identity import without_off
 from experiments.config.protocols import protocol_of
-from experiments.files import cache, choices_checksum, locked, save_arrays, write_json, write_text
+from experiments.files import cache, choices_checksum, finite, locked, save_arrays, write_json, write_text
 from experiments.records import THEN, Row, provenance, read_result
 from experiments.running import stacks as stack
 from experiments.task import Data, Source, Task
@@ -218,13 +218,14 @@ def rows_of(
     """One row per seed."""
     everyone = members.all_members(config.root.seed, config.root.seeds, len(names))
     moved = len(trained.devices) > 1  # then no speed is that of one device
-    rate = len(everyone) * trained.steps / trained.seconds if trained.seconds and not moved else None
+    lost = any(outcome.diverged_at >= 0 for outcome in trained.outcomes)  # then some steps were not taken
+    whole = trained.seconds and not moved and not lost
+    rate = round(len(everyone) * trained.steps / trained.seconds, 4) if whole else None
     facts = provenance() | ({"device_name": THEN.join(trained.devices)} if moved else {})
     rows = []
     for seed in range(config.root.seed, config.root.seed + config.root.seeds):
         mine = [o for m, o in zip(everyone, trained.outcomes, strict=True) if m.seed == seed]
-        diverged = any(outcome.diverged_at >= 0 for outcome in mine)
-        pace = None if diverged else rate  # a run that diverged may have ended early
+        values = {name: _values(mine, name) for name in mine[0].metrics}
         rows.append(
             Row(
                 id=run_id,
@@ -240,12 +241,12 @@ def rows_of(
                 data={"name": source.name, "checksum": source.checksum, "stand_in": source.stand_in},
                 items=tuple(names),
                 metric=config.task.metric,
-                metrics={name: _values(mine, name) for name in mine[0].metrics},
+                metrics=values,
                 each={name: _each(mine, name) for name in mine[0].each},
-                status="diverged" if diverged else "finished",
+                status="diverged" if None in values[config.task.metric] else "finished",
                 steps=trained.steps,
                 seconds=round(trained.seconds, 3),
-                iterations_per_second=pace and round(pace, 4),
+                iterations_per_second=rate,
                 precision=config.trainer.precision,
                 **facts,
             )
@@ -254,7 +255,7 @@ def rows_of(
 
 
 def _values(outcomes: Sequence[Outcome], name: str) -> tuple[float | None, ...]:
-    return tuple(None if o.diverged_at >= 0 else o.metrics[name] for o in outcomes)
+    return tuple(finite(None if o.diverged_at >= 0 else o.metrics[name]) for o in outcomes)
 
 
 def _each(outcomes: Sequence[Outcome], name: str) -> tuple[tuple[float, ...] | None, ...]:

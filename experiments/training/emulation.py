@@ -18,6 +18,7 @@ from jax.lax import DotAlgorithmPreset, Precision
 
 TENSORFLOAT32 = (8, 10)  # bits of exponent and mantissa
 PRODUCTS = ("dot_general", "conv_general_dilated")
+CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat", "remat2")
 
 
 def emulated(function: Callable) -> Callable:
@@ -60,8 +61,8 @@ def _computed(equation: Any, inputs: list[Any]) -> list[Any]:
     if not any(map(_has_products, _inner(params))):
         return _bound(equation.primitive, params, inputs)
     called = params.get("jaxpr") or params.get("call_jaxpr")
-    if name in ("jit", "pjit", "custom_jvp_call", "custom_vjp_call", "closed_call"):
-        return _evaluate(called, inputs)  # a call: its derivatives have been taken
+    if name in CALLS:
+        return _evaluate(_closed(called), inputs)  # a call: its derivatives have been taken
     return _bound(equation.primitive, {key: _rewritten(value) for key, value in params.items()}, inputs)
 
 
@@ -75,7 +76,12 @@ def _bound(primitive: Any, params: dict[str, Any], inputs: list[Any]) -> list[An
 def _inner(params: dict[str, Any]) -> list[core.ClosedJaxpr]:
     """The programs that an equation holds: bodies of loops, branches, calls."""
     held = [part for value in params.values() for part in (value if isinstance(value, tuple) else (value,))]
-    return [part for part in held if isinstance(part, core.ClosedJaxpr)]
+    return [_closed(part) for part in held if isinstance(part, (core.ClosedJaxpr, core.Jaxpr))]
+
+
+def _closed(program: core.ClosedJaxpr | core.Jaxpr) -> core.ClosedJaxpr:
+    """The program with its constants; one that is held open, as that of `jax.checkpoint`, has none."""
+    return program if isinstance(program, core.ClosedJaxpr) else core.ClosedJaxpr(program, ())
 
 
 def _has_products(closed: core.ClosedJaxpr) -> bool:
@@ -88,6 +94,8 @@ def _has_products(closed: core.ClosedJaxpr) -> bool:
 def _rewritten(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_rewritten, value))
+    if isinstance(value, core.Jaxpr):
+        return _rewritten(_closed(value)).jaxpr
     if not isinstance(value, core.ClosedJaxpr):
         return value
     return jax.make_jaxpr(lambda *arguments: _evaluate(value, arguments))(*value.in_avals)

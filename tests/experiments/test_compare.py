@@ -184,6 +184,14 @@ def test_fit_all_fits_every_pixel_of_an_image(tmp_path):
         assert data.items["colours"].shape == (1, fitted, 3)
 
 
+@pytest.mark.parametrize("word", [["--output=~/x"], ["--output", "~/x"]])
+def test_a_tilde_in_the_output_is_the_home_folder(tmp_path, monkeypatch, word):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = picture(tmp_path / "x.png", np.arange(256, dtype=np.uint8).reshape(16, 16))
+    asked, _ = compare.understand([str(path), *word, *FIXED])
+    assert asked.output == tmp_path / "x"
+
+
 def test_the_kind_follows_from_name_and_content(tmp_path):
     array(tmp_path / "one.npy", np.arange(50.0))
     array(tmp_path / "three.npy", CUBE)

@@ -16,7 +16,16 @@ from experiments.command import add_folders, folder_of_runs
 from experiments.config.compose import configure
 from experiments.datasets.local import data_folders
 from experiments.datasets.meshes import surface
-from experiments.files import cache, cache_folder, cached_arrays, locked, save_arrays, system_error, warn
+from experiments.files import (
+    cache,
+    cache_folder,
+    cached_arrays,
+    load_arrays,
+    locked,
+    save_arrays,
+    system_error,
+    warn,
+)
 from experiments.running.run import run, use_compilation_cache
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,3 +208,37 @@ def test_a_lock_waits_no_longer_than_asked_and_is_given_back(tmp_path):
         pass
     with locked(tmp_path / "a" / ".lock", timeout=0):
         pass
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_damaged_file_of_arrays_is_read_whole_or_named(tmp_path, compressed):
+    """Whatever byte is another: never another error, and never other arrays."""
+    path, arrays = tmp_path / "a.npz", {"a": np.arange(12.0), "b": np.zeros((2, 3), np.int8)}
+    save_arrays(path, arrays, compressed)
+    whole, refused = path.read_bytes(), 0
+    for n in range(0, len(whole), 3):
+        path.write_bytes(whole[:n] + bytes([whole[n] ^ 0x55]) + whole[n + 1 :])
+        try:
+            found, _ = load_arrays(path)
+        except ValueError as error:
+            assert str(error).startswith(f"{path} is damaged")
+            refused += 1
+        else:
+            assert found.keys() == arrays.keys()
+            assert all(np.array_equal(found[name], arrays[name]) for name in arrays)
+    assert refused > 50
+
+
+def test_an_error_of_the_file_system_is_no_damage(tmp_path, monkeypatch):
+    """A whole file that cannot be read now is not passed over, and not removed from the cache."""
+    made, _ = cached_arrays("made", {"of": 1}, lambda: {"a": np.ones(2)})
+    (path,) = cache_folder().glob("made-*.npz")
+
+    def failing(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(np, "load", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        cached_arrays("made", {"of": 1}, lambda: {"a": np.zeros(2)})
+    monkeypatch.undo()
+    assert path.exists() and made["a"][0] == 1

@@ -221,3 +221,10 @@ def test_committed_rows_are_written_as_they_were_read(tmp_path):
     assert committed
     for path in committed:
         assert (tmp_path / path.relative_to(results)).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["line\u2028two", "next\u0085line", "a\u000bb"])
+def test_a_name_with_a_line_separator_is_read_back(tmp_path, name):
+    add_rows(tmp_path, [row(items=[name, "coffee"])])
+    add_rows(tmp_path, [row(seed=1)])
+    assert sorted(found.items[0] for found in read_results(tmp_path)) == sorted(["astronaut", name])

@@ -13,8 +13,9 @@ from flax import nnx
 from jax.lax import Precision
 
 import rwf
-from rwf import precision
+from rwf import embeddings, precision
 from rwf.embeddings import GaussianFourier, Positional
+from rwf.layers import dense_layers
 from rwf.models import CNN, MLP, SIREN, DeepONet
 
 EMBEDDINGS = {
@@ -113,6 +114,16 @@ def test_dense_rounds_operands_forward_and_backward_and_sums_in_float32():
     np.testing.assert_allclose(of_params["kernel"], of_kernel, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(of_params["bias"], c.astype(np.float64).sum((0, 1)), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(of_x, c.astype(np.float64) @ rounded(kernel, 7).T, rtol=5e-3, atol=5e-3)
+
+
+def test_one_layer_alone_is_a_last_layer():
+    (layer,) = dense_layers([2, 3], dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    assert layer(X).dtype == jnp.float32
+
+
+def test_both_forms_of_the_features_are_the_same():
+    phase = jnp.asarray(np.random.default_rng(0).uniform(-200, 200, (2, 7, 5)), jnp.float32)
+    np.testing.assert_array_equal(embeddings._padded(phase), embeddings._side_by_side(phase))
 
 
 def test_coordinates_phases_and_results_stay_float32():

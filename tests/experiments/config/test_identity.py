@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from experiments.config import arithmetic, identity
 from experiments.config.compose import ConfigError, configure
@@ -112,3 +113,13 @@ def test_variables_of_jax_that_are_not_known_to_be_harmless_are_refused():
         "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": "x", "JAX_LOG_COMPILES": "1", "JAX_SOMETHING_NEW": "0",
         "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false --xla_cpu_enable_fast_math=false", "HOME": str(Path.home()),
     })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["café.png", "图.png", "2024", "1e-3", "nan", "inf", "null", "True", "a b", "it's", "c\\d", "c\\'d", "end\\",
+     "photo-1_2.png", None, 0.5, ["é", "7", {"kind": "null"}]],
+)  # fmt: skip
+def test_hydra_reads_the_word_of_a_value_as_the_value(value):
+    (override,) = OverridesParser.create().parse_overrides([f"key={identity.word(value)}"])
+    assert override.value() == value

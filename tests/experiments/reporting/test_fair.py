@@ -176,12 +176,17 @@ def test_rows_alone_say_which_point_they_belong_to(make_row):
         make_row("rwf", 3, variant=(), **facts),
         make_row("plain", 1001, variant=("optimizer.learning_rate=0.0316", "optimizer=muon"), **facts),
         make_row("plain", 0, **{**facts, "experiment": "burgers"}),
+        make_row(
+            "rwf", 3, variant=("trainer.steps=50",), **facts
+        ),  # of other settings, and of another protocol
+        make_row("rwf", 3, protocol=7, **facts),
     ]
     (found,) = results_of(rows, "quick")
     assert found.fair.name == "advection"
     assert set(found.rows) == {
         Point("rwf", "select", -1), Point("rwf", "report", 0), Point("plain under muon", "select", 3)
     }  # fmt: skip
+    assert all(len(own) == 1 for own in found.rows.values())
 
 
 def test_the_command_says_what_its_first_round_would_run(tmp_path, capsys):

@@ -13,13 +13,13 @@ import pytest
 import rwf
 from experiments import records
 from experiments.config.compose import ConfigError, configure
-from experiments.running.run import identity, run
+from experiments.running.run import identity, rows_of, run
 from experiments.task import Data
 from experiments.training import members, outcomes, walltime
 from experiments.training.group import GroupRun, _next_call
 from experiments.training.history import read_history
 from experiments.training.loop import Trainer, train
-from experiments.training.outcomes import Outcome
+from experiments.training.outcomes import Outcome, Trained
 from experiments.training.step import FACTORS, NETWORK
 
 WORDS = ["experiment=image_natural", "profile=smoke", "tracking=none", "model.width=8"]
@@ -339,3 +339,20 @@ def test_different_settings_data_or_seeds_never_share_an_identity(tmp_path):
 def test_evaluation_must_fall_on_records():
     with pytest.raises(ValueError, match="multiple of record_every"):
         Trainer(steps=10, record_every=3, evaluate_every=4)
+
+
+def test_one_lost_seed_leaves_the_run_without_a_speed():
+    """Steps that a lost member did not take are no steps of the others'; a metric that is no number is lost too."""
+    config = configure(["experiment=regression_1d", "profile=smoke", "tracking=none", "seeds=2"])
+
+    def rows(metric, diverged_at):
+        found = [
+            Outcome({"relative_l2": value}, {}, {}, at) for value, at in zip(metric, diverged_at, strict=True)
+        ]
+        return rows_of(config, config.task.source(), "id", ["a"], Trained(tuple(found), 10.0, 1000))
+
+    assert [row.iterations_per_second for row in rows([0.1, 0.2], [-1, -1])] == [200.0, 200.0]
+    lost = rows([0.1, 0.2], [-1, 5])
+    assert [row.status for row in lost] == ["finished", "diverged"]
+    assert [row.iterations_per_second for row in lost] == [None, None]
+    assert rows([float("nan"), 0.2], [-1, -1])[0].status == "diverged"

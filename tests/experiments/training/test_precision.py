@@ -72,6 +72,21 @@ def test_loops_branches_and_own_derivatives_are_entered():
     assert np.abs(plain - expected).max() > 1e-4 * scale
 
 
+def test_products_that_are_computed_again_in_the_gradient_are_rounded_too():
+    a = A[:20, :20]
+    apply = PRECISIONS["tensorfloat32_emulated"].applied
+
+    def gradient(wrap):
+        return jax.jit(apply(jax.grad(lambda x: jnp.sum(jnp.tanh(wrap(lambda x: a @ jnp.tanh(a @ x))(x))))))(
+            a
+        )
+
+    again, once = gradient(jax.checkpoint), gradient(lambda function: function)
+    exact = jax.grad(lambda x: jnp.sum(jnp.tanh(a @ jnp.tanh(a @ x))))(a)
+    np.testing.assert_allclose(again, once, rtol=1e-5, atol=1e-6)
+    assert np.abs(again - exact).max() > 100 * np.abs(again - once).max()
+
+
 def test_a_precision_that_is_not_emulated_is_named():
     def coarse(x):
         return jax.lax.dot(x, x, precision=jax.lax.DotAlgorithmPreset.BF16_BF16_F32)
