@@ -43,13 +43,19 @@ SOURCE = ("reduced", "stand-in")
 
 
 def changes(study: Study, table: Table) -> Grid:
-    """Plain and RWF (where neither is changed, the columns that are) of each choice against the first."""
+    """Plain and RWF (where neither is changed, the columns that are) of each choice against the first.
+
+    Choices without any run are named below.
+    """
     first, *others = table.lines
     columns = _changed(first, others)
     found = {name: _against(first, others, name) for name in columns}
     advantage = _advantages(first, others)
     rows = [(Cell(first.label), *(Cell("–") for _ in columns), _own(first), Cell("–"))]
+    absent = [line.label for line in others if not any(entry.rows for entry in line.entries.values())]
     for n, line in enumerate(others):
+        if line.label in absent:
+            continue
         cells = [_cell(found[name][n], line.metric) for name in columns]
         rows.append((Cell(line.label), *cells, _own(line), _cell(advantage[n], line.metric, ADVANTAGE)))
     against = f"against “{first.label}”"
@@ -65,7 +71,7 @@ def changes(study: Study, table: Table) -> Grid:
         ),
         numbers=frozenset(range(1, len(columns) + 3)),
         rows=tuple(rows),
-        below=tuple(nearest(study, table.lines)),
+        below=(*nearest(study, table.lines), *([f"Not run yet: {'; '.join(absent)}."] if absent else [])),
     )
 
 

@@ -215,10 +215,14 @@ def best_table(study: Study, rows: Sequence[Row], published: Sequence[Row] = ())
 
 
 def compares(built: tables.Table) -> bool:
-    """Whether there is something to compare: a column with runs of the first choice and of another."""
+    """Whether there is something to compare: a column with runs of the first choice and others of another."""
     first, *others = built.lines
-    there = [name for name in PARAMETERIZATIONS if first.entries[name].rows]
-    return any(line.entries[name].rows for line in others for name in there)
+    there = [(name, _runs(first, name)) for name in PARAMETERIZATIONS if first.entries[name].rows]
+    return any(_runs(line, name) not in (own, set()) for line in others for name, own in there)
+
+
+def _runs(line: tables.TableLine, name: str) -> set[tuple[str, int]]:
+    return {(row.id, row.seed) for row in line.entries[name].rows}
 
 
 def _present(built: tables.Table) -> int:

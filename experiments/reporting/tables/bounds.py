@@ -79,13 +79,16 @@ class Bounds:
         return rate["precision"], 1e3 * rate["runs"] / rate["rate"]
 
     def ratio(self, experiment: str) -> float:
-        """The measured milliseconds of one run's step over their bound; of `REFERENCE` where none was measured."""
+        """The measured milliseconds of one run's step over their bound; of `REFERENCE` where none was measured.
+
+        A rate has the bound of its own program, `bound_ms`, where today's is another.
+        """
         if experiment not in self.rates:
             return self.ratio(REFERENCE)
         precision, milliseconds = self.measured(experiment)
-        step = self.steps(experiment)[precision]
-        runs = self.rates[experiment]["runs"]
-        return milliseconds / runs / (self.bound(experiment, precision) / step["runs"])
+        rate, step = self.rates[experiment], self.steps(experiment)[precision]
+        bound = rate.get("bound_ms", self.bound(experiment, precision))
+        return milliseconds / rate["runs"] / (bound / step["runs"])
 
     def minutes(self, experiment: str, precision: str, ratio: float) -> float:
         """Minutes of the four columns of one row of Table 1, one seed, if a step takes `ratio` times its bound."""

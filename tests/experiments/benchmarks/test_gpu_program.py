@@ -161,6 +161,10 @@ def test_bounds_measured_rates_and_totals_by_hand():
     found = tables.Bounds({name: {"steps": steps} for name in names}, rates)
     # Half a millisecond a run, over a quarter of 0.2.
     assert found.ratio("ct_shepp") == pytest.approx(0.5 / (0.2 / 4))
+    then = tables.Bounds(found.programs, {"ct_shepp": {**rates["ct_shepp"], "bound_ms": 0.4}})
+    assert then.ratio("ct_shepp") == pytest.approx(
+        0.5 / (0.4 / 4)
+    )  # over the bound that the timed program had
     # 16 images for 2,000 steps in four columns, 0.1 ms each; and as long again for each time the bound.
     assert found.minutes("image_natural", "float32", 1.0) == pytest.approx(4 * 16 * 2000 * 0.1 / 6e4)
     assert found.minutes("image_text", "float32", 3.0) == pytest.approx(
