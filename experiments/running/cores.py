@@ -17,7 +17,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from experiments.running.engine import Report
-from experiments.running.messages import Advanced, Ending, Failed, Message, Stopped, from_line
+from experiments.running.messages import NOT_BEGUN, Advanced, Ending, Failed, Message, Stopped, from_line
 from experiments.running.plan import Planned
 from experiments.running.worker import one_thread
 from experiments.training import walltime
@@ -143,7 +143,7 @@ class _Pool:
         """Say of what was still in the queue that time did not suffice."""
         while not self.queue.empty():
             for run in self.queue.get_nowait():
-                self.report(run, Stopped("not begun in the time there was"))
+                self.report(run, NOT_BEGUN)
 
     def _start(self, core: int | None, log: Path) -> subprocess.Popen:
         environment = dict(os.environ) if core is None else one_thread(os.environ)
