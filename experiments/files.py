@@ -10,7 +10,9 @@ import json
 import os
 import sys
 import tempfile
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,16 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+DAMAGED = (  # what NumPy raises, by where in the file a byte is wrong
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+)
 Arrays = Mapping[str, np.ndarray]
 UNWRITABLE = (
     errno.EROFS,
@@ -145,7 +157,7 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], str]:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         checksum = str(arrays.pop("__checksum__"))
-    except (zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
+    except DAMAGED as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path} is damaged ({error}): delete it and run again") from error

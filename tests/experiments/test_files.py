@@ -16,7 +16,16 @@ from experiments.command import add_folders, folder_of_runs
 from experiments.config.compose import configure
 from experiments.datasets.local import data_folders
 from experiments.datasets.meshes import surface
-from experiments.files import cache, cache_folder, cached_arrays, locked, save_arrays, system_error, warn
+from experiments.files import (
+    cache,
+    cache_folder,
+    cached_arrays,
+    load_arrays,
+    locked,
+    save_arrays,
+    system_error,
+    warn,
+)
 from experiments.running.run import run, use_compilation_cache
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -199,3 +208,19 @@ def test_a_lock_waits_no_longer_than_asked_and_is_given_back(tmp_path):
         pass
     with locked(tmp_path / "a" / ".lock", timeout=0):
         pass
+
+
+def test_a_changed_byte_is_found_or_without_effect(tmp_path):
+    arrays = {"x": np.arange(6, dtype=np.float32)}
+    save_arrays(tmp_path / "a.npz", arrays, compressed=True)
+    content = (tmp_path / "a.npz").read_bytes()
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        (tmp_path / "b.npz").write_bytes(changed)
+        try:
+            found, _ = load_arrays(tmp_path / "b.npz")
+        except ValueError as error:
+            assert "b.npz is damaged" in str(error)
+        else:
+            assert found.keys() == arrays.keys() and (found["x"] == arrays["x"]).all()
