@@ -318,3 +318,11 @@ def test_runs_at_the_usual_rate_are_none_of_those_at_rates_yet_to_be_chosen(tmp_
     assert "5 runs of 20 steps; 5 are done" in capsys.readouterr().out
     assert compare.main([*words, "--rates", "2"]) == 0
     assert "15 runs of 20 steps, 10 of them to choose learning rates; 0 are done" in capsys.readouterr().out
+
+
+def test_a_run_of_several_seeds_takes_its_time_once():
+    together = [replace(row("rwf", seed, 20.0), id="one", seconds=6.0) for seed in range(3)]
+    apart = [replace(row("plain", seed, 20.0), id=f"s{seed}", seconds=2.0) for seed in range(3)]
+    table = Result("a.png", {"rwf": together, "plain": apart}).table()
+    assert table[0][3] == "seconds a seed"
+    assert [line[3] for line in table if line[1] not in ("", "not finished")][-2:] == ["2.0", "2.0"]
