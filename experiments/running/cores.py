@@ -115,7 +115,6 @@ class _Pool:
                     return
                 if process is None or process.poll() is not None:
                     process = self._start(core, self.logs / f"worker-{number}.log")
-                threading.Thread(target=self._kill_when_stopped, args=(process,), daemon=True).start()
                 following = [] if not self.ahead else list(self.queue.queue)[: self.ahead]
                 for n, message in _train(process, part, following, self._lost):
                     with self.lock:
@@ -157,6 +156,7 @@ class _Pool:
         if core is not None and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(process.pid, {core})
         self.processes.add(process)
+        threading.Thread(target=self._kill_when_stopped, args=(process,), daemon=True).start()
         return process
 
     def _kill_when_stopped(self, process: subprocess.Popen) -> None:
