@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +80,11 @@ def compare(arguments: Sequence[str]) -> int:
         for rate in rates_of(asked)
     }
     searched = checked_plan(list(search.values()))
+    if searched:  # the runs at the setting's own rate are not those that will be compared
+        planned = [replace(run, rows=None) for run in planned]
+    if searched and all(run.rows is not None for run in searched):
+        wanted = at_chosen_rates(asked, search)
+        planned = checked_plan(list(wanted.values()))
     launcher, runs = launcher_of(next(iter(wanted.values()))), folder_of_runs(next(iter(wanted.values())))
     todo = [run for run in (*searched, *planned) if run.rows is None]
     print(described(asked, planned, searched), flush=True)
@@ -87,15 +92,11 @@ def compare(arguments: Sequence[str]) -> int:
         return 0
     announce(todo, launcher)
     logs = runs / "logs"
-    if searched:
+    if any(run.rows is None for run in searched):
         ended = trained(searched, launcher, logs)
         if ended.exit_code:
             return incomplete(ended)
-        chosen = chosen_rates(asked, search)
-        wanted = {
-            (file, method): asked.run(file, method, f"optimizer.learning_rate={chosen[method]}")
-            for file, method in wanted
-        }
+        wanted = at_chosen_rates(asked, search)
         planned = checked_plan(list(wanted.values()))
     ended = trained(planned, launcher, logs)
     report(asked, wanted, runs)
@@ -231,6 +232,18 @@ def announce(todo: Sequence[Planned], launcher: Launcher) -> None:
 def trained(planned: Sequence[Planned], launcher: Launcher, logs: Path) -> Ended:
     """Train what is not finished."""
     return carry_out([run for run in planned if run.rows is None], launcher, logs)
+
+
+def at_chosen_rates(
+    asked: Asked, search: Mapping[tuple[str, str, str], Words]
+) -> dict[tuple[str, str], Words]:
+    """The words of each run at the rate that its method is compared at. Raises Failure as `chosen_rates` does."""
+    chosen = chosen_rates(asked, search)
+    return {
+        (file, method): asked.run(file, method, f"optimizer.learning_rate={chosen[method]}")
+        for file in asked.files
+        for method in METHODS
+    }
 
 
 def chosen_rates(asked: Asked, search: Mapping[tuple[str, str, str], Words]) -> dict[str, str]:

@@ -96,15 +96,16 @@ def volume(run: TrainedRun, path: Path, options: argparse.Namespace) -> None:
     if isinstance(run.task, Shape):
         surfaces.write_volume(run, path, options.resolution)
     elif isinstance(run.task, Tomography):
-        image = pictures.picture(run, options.size).astype(np.float32) / np.float32(255)
-        surfaces.write_array(path, image[..., None], np.eye(4))
+        surfaces.write_array(path, pictures.densities(run, options.size)[..., None], np.eye(4))
     else:
         raise ConfigError(f"{run.folder} trained neither a shape nor a slice: {path.suffix} is not for it")
 
 
 def film(run: TrainedRun, path: Path, options: argparse.Namespace) -> None:
     """A flight around a scene."""
-    write_film(path, orbit(run.folder, options.frames, options.size or FILM_SIZE))
+    write_film(
+        path, orbit(run.folder, options.frames, options.size or FILM_SIZE, item=run.item, seed=run.seed)
+    )
 
 
 def predictions(run: TrainedRun, path: Path, options: argparse.Namespace) -> None:

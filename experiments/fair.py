@@ -81,7 +81,8 @@ def _round(results: Sequence[Any], options: argparse.Namespace) -> tuple[list, l
                 todo, blocked = [*todo, *missing], [*blocked, *without_data]
                 if planned and not missing:
                     own.rows[point] = [row for run in planned for row in run.rows]
-                    add_rows(options.output, own.rows[point])
+                    if not options.dry_run:
+                        add_rows(options.output, own.rows[point])
             asked += fresh
     return todo, blocked
 

@@ -20,6 +20,16 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+DAMAGED = (  # what NumPy raises, by where in the file a byte is wrong
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+)
 Arrays = Mapping[str, np.ndarray]
 UNWRITABLE = (
     errno.EROFS,
@@ -29,16 +39,6 @@ UNWRITABLE = (
     errno.EEXIST,  # a file, no folder
     errno.ENAMETOOLONG,
     errno.ELOOP,
-)
-DAMAGE = (  # what reading a damaged npz raises
-    zipfile.BadZipFile,
-    zlib.error,
-    tokenize.TokenError,
-    NotImplementedError,
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
 )
 LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
@@ -158,7 +158,7 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], str]:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         checksum = str(arrays.pop("__checksum__"))
-    except DAMAGE as error:
+    except DAMAGED as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise  # the file system's own: the file may be whole; EINVAL: a place in it that is none
         raise ValueError(f"{path} is damaged ({error}): delete it and run again") from error

@@ -21,6 +21,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
+from experiments.arguments import positive
+from experiments.command import exit_code
 from experiments.config.compose import ConfigError
 from experiments.datasets.scene import focal_length, look_at_origin
 from experiments.files import typed_path, write_atomically
@@ -42,12 +44,14 @@ def poses(frames: int, elevation: float) -> np.ndarray:
     return np.stack([look_at_origin(turn, np.deg2rad(elevation)) for turn in turns]).astype(np.float32)
 
 
-def orbit(folder: Path, frames: int, size: int, elevation: float = ELEVATION) -> np.ndarray:
-    """Frames uint8 (frames, size, size, 3) of the scene trained in `folder`.
+def orbit(
+    folder: Path, frames: int, size: int, elevation: float = ELEVATION, item: int = 0, seed: int = 0
+) -> np.ndarray:
+    """Frames uint8 (frames, size, size, 3) of the scene trained in `folder`, of its `item` and `seed` as in `trained`.
 
     Raises ConfigError where there is no trained scene.
     """
-    network, task = trained.load(folder)
+    network, task = trained.load(folder, item, seed)
     if not isinstance(task, InverseRendering):
         raise ConfigError(f"{folder} is no run of inverse rendering: choose one of experiment=nerf_lego")
     focal = jnp.float32(focal_length(size))
@@ -74,9 +78,9 @@ def _labelled(image: np.ndarray, label: str) -> np.ndarray:
 
 def write_film(path: Path, frames: np.ndarray) -> None:
     """Write `frames` (n, height, width, 3) in the kind of film that `path` ends in. Raises ConfigError."""
-    film = io.BytesIO()
+    film, suffix = io.BytesIO(), path.suffix.lower()
     try:
-        imageio.imwrite(film, frames, extension=path.suffix, **KINDS[path.suffix])
+        imageio.imwrite(film, frames, extension=suffix, **KINDS[suffix])
     except ImportError as error:
         raise ConfigError(
             f"writing {path.name} needs imageio-ffmpeg: python -m pip install --editable '.[experiments,video]'"
@@ -88,20 +92,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command of the module's docstring."""
     parser = argparse.ArgumentParser(prog="python -m experiments.orbit", description=__doc__.split("\n")[0])
     parser.add_argument("folders", nargs="+", type=typed_path, metavar="RUN", help="a finished run's folder")
-    parser.add_argument("--frames", type=int, default=48)
-    parser.add_argument("--size", type=int, default=200, help="pixels a side of each view")
+    parser.add_argument("--frames", type=positive, default=48)
+    parser.add_argument("--size", type=positive, default=200, help="pixels a side of each view")
     parser.add_argument("--elevation", type=float, default=ELEVATION, help="degrees above the horizontal")
     parser.add_argument("--output", type=typed_path, default=Path("output/orbit.gif"), help=".gif or .mp4")
     options = parser.parse_args(arguments)
+    return exit_code(lambda: fly(options))
+
+
+def fly(options: argparse.Namespace) -> int:
+    """Write the film; return the exit code."""
+    if options.output.suffix.lower() not in KINDS:
+        raise ConfigError(f"{options.output} must end in {' or '.join(KINDS)}")
+    films = [orbit(folder, options.frames, options.size, options.elevation) for folder in options.folders]
     labels = [folder.name.split("-")[0] for folder in options.folders]
-    try:
-        if options.output.suffix not in KINDS:
-            raise ConfigError(f"{options.output} must end in {' or '.join(KINDS)}")
-        films = [orbit(folder, options.frames, options.size, options.elevation) for folder in options.folders]
-        write_film(options.output, side_by_side(films, labels))
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    write_film(options.output, side_by_side(films, labels))
     print(f"wrote {options.output}")
     return 0
 

@@ -9,7 +9,7 @@ from statistics import median
 from experiments.metrics import Metric
 from experiments.records import Row
 from experiments.reporting.metrics import CONTROL, PARAMETERIZATIONS, column_label, metric_named
-from experiments.reporting.selection import diverged, values
+from experiments.reporting.selection import diverged, seconds_a_seed, values
 from experiments.reporting.statistics import interval_text, paired_interval, summarise
 from experiments.reporting.verdicts import (
     BETTER,
@@ -44,10 +44,10 @@ class Result:
         return next(rows[0].metric for rows in self.rows.values() if rows)
 
     def table(self) -> list[tuple[str, ...]]:
-        """Heading, and a line for each method: metric with its spread, difference to Plain, seconds of a run."""
+        """Heading, and a line for each method: metric with its spread, difference to Plain, seconds of a seed."""
         plain = values(self.rows.get("plain", ()), self.name)
         rates = any(_rate(rows) for rows in self.rows.values())
-        heading = ("", self.metric.heading, "against Plain", "seconds a run")
+        heading = ("", self.metric.heading, "against Plain", "seconds a seed")
         lines = [(*heading, "learning rate") if rates else heading]
         for name in METHODS:
             rows = self.rows.get(name, ())
@@ -57,7 +57,7 @@ class Result:
             cells = (
                 self._value(own, lost) if rows else "not finished",
                 "" if interval is None else interval_text(interval, self.metric),
-                f"{median(row.seconds / len(row.items) for row in rows):.1f}" if rows else "",
+                f"{median(seconds_a_seed(rows)):.1f}" if rows else "",
             )
             lines.append((column_label(name), *cells, *([_rate(rows)] if rates else [])))
         return lines

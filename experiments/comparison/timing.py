@@ -15,6 +15,7 @@ from experiments.config.build import ConfigError
 from experiments.running.engine import Launcher
 from experiments.running.messages import Advanced, Failed, Message, Stopped
 from experiments.running.plan import Planned, plan
+from experiments.training.walltime import OutOfTime
 
 MARGIN = 1.25  # of what is announced over what was measured
 
@@ -36,18 +37,20 @@ def pace(run: Planned, launcher: Launcher, every: int, beside: int = 1) -> Pace:
     """The pace of a run like `run` with others like it `beside` each other, with `every` steps between tests.
 
     Runs of their own, which differ in the seed, are trained for twice as many steps, in a folder that is removed.
-    Raises ConfigError with the reason where that fails.
+    Raises ConfigError with the reason where that fails, and OutOfTime where time is up before.
     """
     steps = (f"trainer.steps={2 * every}", f"trainer.record_every={every}", f"trainer.evaluate_every={every}")
     times: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    groups, failed = [1], []
+    groups, failed, stopped = [1], [], []
 
     def report(of: Planned, message: Message) -> None:
         if isinstance(message, Advanced):
             times[of.label][message.step].append(time.monotonic())
             groups.append(message.groups)
-        elif isinstance(message, Failed | Stopped):
+        elif isinstance(message, Failed):
             failed.append(message.error)
+        elif isinstance(message, Stopped):
+            stopped.append(message.error)
 
     with tempfile.TemporaryDirectory() as folder:
         words = (*run.words, *steps, "seeds=1", "tracking=none", f"runs={folder}")
@@ -56,6 +59,8 @@ def pace(run: Planned, launcher: Launcher, every: int, beside: int = 1) -> Pace:
             raise ConfigError(blocked[0].reason)
         begun = time.monotonic()
         launcher.carry_out([[one] for one in short], Path(folder) / "logs", report)
+    if stopped:
+        raise OutOfTime("stopped in time before the first steps were timed")
     heard = list(times.values())
     if (
         failed
@@ -73,7 +78,7 @@ def pace(run: Planned, launcher: Launcher, every: int, beside: int = 1) -> Pace:
 
 
 def announced(todo: Sequence[Planned], launcher: Any, every: int) -> float:
-    """Seconds that `todo` will take, `MARGIN` included. Raises ConfigError as `pace` does."""
+    """Seconds that `todo` will take, `MARGIN` included. Raises what `pace` does."""
     found = pace(todo[0], launcher, every, beside=min(launcher.at_a_time(), len(todo)))
     each = [found.start + run.steps * run.seeds * found.groups * found.step for run in todo]
     return MARGIN * (found.process + max(sum(each) / launcher.at_a_time(), max(each)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -43,9 +44,7 @@ def picture(run: TrainedRun, size: int | None) -> np.ndarray:
     """
     task = run.task
     if isinstance(task, (ImageRegression, Tomography)):
-        height, width = run.predictions()["prediction"].shape[:2]
-        factor = (size or max(height, width)) / max(height, width)
-        return _image(run, max(1, round(height * factor)), max(1, round(width * factor)))
+        return _image(run, size, to_bytes)
     if isinstance(task, InverseRendering):
         size = size or task.size
         view = jax.jit(
@@ -58,8 +57,16 @@ def picture(run: TrainedRun, size: int | None) -> np.ndarray:
     raise ConfigError(f"{run.folder} trained no picture: write its predictions as .npz")
 
 
-def _image(run: TrainedRun, height: int, width: int) -> np.ndarray:
-    colours = jax.jit(lambda points: to_bytes(jax.nn.sigmoid(in_blocks(run.network, points))))
+def densities(run: TrainedRun, size: int | None) -> np.ndarray:
+    """The slice of a tomography as the network gives it, in [0, 1]: float32 (height, width), sized as its picture."""
+    return _image(run, size, lambda image: image.astype(jnp.float32))
+
+
+def _image(run: TrainedRun, size: int | None, kept: Callable[[jax.Array], jax.Array]) -> np.ndarray:
+    """What `kept` makes of the values at all pixels, `size` of them along the longer side; None: as many as trained."""
+    shape = run.predictions()["prediction"].shape[:2]
+    height, width = (max(1, round(side * (size or max(shape)) / max(shape))) for side in shape)
+    colours = jax.jit(lambda points: kept(jax.nn.sigmoid(in_blocks(run.network, points))))
     points = pixel_grid(height, width)
     rows = [
         np.asarray(colours(points[n : n + ROWS].reshape(-1, 2))).reshape(-1, width, colours_of(run))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -115,6 +115,12 @@ def collapsed(rows: Sequence[Row], metric: str) -> list[tuple[str, int]]:
         if lost
     }
     return sorted(lost & values(rows, metric).keys())
+
+
+def seconds_a_seed(rows: Sequence[Row]) -> list[float]:
+    """Seconds of each row; the rows of a run, one a seed, share its time."""
+    seeds = Counter(row.id for row in rows)
+    return [row.seconds / seeds[row.id] for row in rows]
 
 
 def inner(rows: Sequence[Row], metric: str, what: str) -> float | None:

@@ -6,9 +6,10 @@ import contextlib
 import importlib.util
 import io
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,13 +18,22 @@ from annotated_types import Ge
 
 from experiments.running.cores import ROOT, cores
 from experiments.running.engine import LaunchError, Report
-from experiments.running.messages import Failed, Message
+from experiments.running.messages import NOT_BEGUN, Ending, Failed, Message, Stopped
 from experiments.running.plan import Planned
 from experiments.running.worker import Request, one_thread
 from experiments.training import walltime
 
 Positive = Annotated[int, Ge(1)]
 POLL = 1.0  # seconds between two looks at the jobs
+CANCELLED = Stopped("its job was cancelled when time was up")
+HANDED_ON = (
+    "XLA_FLAGS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "RWF_DATA",
+    "RWF_CACHE",
+    "RWF_CONFIGS",
+)  # variables of this environment that Ray's tasks have too
 ENDED = (
     "BOOT_FAIL",
     "CANCELLED",
@@ -51,9 +61,14 @@ def _tell(part: Sequence[Planned], messages: Sequence[tuple[int, Message]], repo
         report(part[n], message)
 
 
-def _failed(part: Sequence[Planned], reason: str, report: Report) -> None:
+def _end(part: Sequence[Planned], ending: Ending, report: Report) -> None:
     for run in part:
-        report(run, Failed(reason))
+        report(run, ending)
+
+
+def _over(running: Collection[Any]) -> bool:
+    """Whether to wait no longer. Jobs know of a limit and have a moment to end at it; of a signal they hear nothing."""
+    return walltime.is_up(-walltime.LATEST if running else 0.0)
 
 
 @dataclass(frozen=True)
@@ -93,24 +108,32 @@ class Submitit:
         return self.at_once or (len(cores()) if self.cluster == "local" else 16)
 
     def carry_out(self, work: Sequence[Sequence[Planned]], logs: Path, report: Report) -> None:
-        """Submit a job for each part, wait for them, and report. Raises LaunchError where sbatch refuses."""
+        """Submit a job for each part, wait for them while there is time, and report.
+
+        Raises LaunchError where sbatch refuses.
+        """
         executor = self._executor(logs.resolve() / "submitit")
         one_core = self.cpus_per_task == 1 and self.gpus_per_node is None
         waiting = list(work)
         running: dict[Any, Sequence[Planned]] = {}
         try:
-            while waiting or running:
+            while (waiting or running) and not _over(running):
                 room = len(waiting) if self.cluster == "slurm" else self.at_a_time() - len(running)
+                room = 0 if walltime.is_up() else room
                 batch, waiting = waiting[:room], waiting[room:]
                 running |= self._submit(executor, batch, one_core)
                 for job, part in list(running.items()):
-                    if self._settled(job, part, report):
+                    if not _over(running) and self._settled(job, part, report):
                         del running[job]
                 time.sleep(POLL if running else 0)
-        except BaseException:  # an interruption: nothing must go on unseen
+        finally:  # an interruption too: nothing must go on unseen
             for job in running:
-                job.cancel(check=False)
-            raise
+                with contextlib.suppress(OSError):  # of one job; the others are cancelled still
+                    job.cancel(check=False)
+        for part in running.values():
+            _end(part, CANCELLED, report)
+        for part in waiting:
+            _end(part, NOT_BEGUN, report)
 
     def _executor(self, folder: Path) -> Any:
         import submitit
@@ -158,15 +181,14 @@ class Submitit:
         if not job.paths.result_pickle.exists():
             ended = _state(job.job_id) if self.cluster == "slurm" else job.done() and "its process ended"
             if ended and not job.paths.result_pickle.exists():
-                _failed(part, f"{ended}; its log: {job.paths.stdout}", report)
+                _end(part, Failed(f"{ended}; its log: {job.paths.stdout}"), report)
                 return True
             return False
         try:
             _tell(part, job.result(), report)
         except Exception as error:
-            _failed(
-                part, f"{(str(error).strip().splitlines() or [''])[-1]}; its log: {job.paths.stdout}", report
-            )
+            reason = (str(error).strip().splitlines() or [""])[-1]
+            _end(part, Failed(f"{reason}; its log: {job.paths.stdout}"), report)
         return True
 
 
@@ -178,10 +200,15 @@ def _answers(*command: str) -> bool:
 
 
 def _state(job: str) -> str | None:
-    """Why a SLURM job will leave no result, in words; None while it waits, runs or has just ended well."""
-    found = subprocess.run(
-        ["scontrol", "show", "job", "--oneliner", job], capture_output=True, text=True, timeout=60
-    )
+    """Why a SLURM job will leave no result, in words; None while it waits, runs or has just ended well.
+
+    None too where SLURM does not answer now, as a busy controller.
+    """
+    command = ["scontrol", "show", "job", "--oneliner", job]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
     if found.returncode:  # a job that ended a while ago is forgotten
         return "its job is no longer known to SLURM" if "Invalid job id" in found.stderr else None
     words = dict(word.partition("=")[::2] for word in found.stdout.split())
@@ -211,41 +238,49 @@ class Ray:
         return max(1, int(len(cores()) / max(self.cpus, 1)))
 
     def carry_out(self, work: Sequence[Sequence[Planned]], logs: Path, report: Report) -> None:
-        """Make a task of each part, wait for them, and report. Raises LaunchError without a cluster."""
+        """Make a task of each part, wait for them while there is time, and report.
+
+        Raises LaunchError without a cluster.
+        """
         import ray
         from ray.exceptions import RayError
 
-        address = self.address or os.environ.get("RAY_ADDRESS")
         one_core = self.cpus <= 1 and not self.gpus
-        names = (
-            "XLA_FLAGS",
-            "OMP_NUM_THREADS",
-            "OPENBLAS_NUM_THREADS",
-            "RWF_DATA",
-            "RWF_CACHE",
-            "RWF_CONFIGS",
-        )
-        environment = one_thread(os.environ) if one_core else dict(os.environ)
-        kept = {name: environment[name] for name in names if name in environment}
-        path = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
-        start = {} if address else {"num_cpus": len(cores()), "include_dashboard": False}
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR",
-                     runtime_env={"env_vars": {"PYTHONPATH": path, **kept}}, **start)  # fmt: skip
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise LaunchError(f"no Ray cluster at {address}: {str(error).splitlines()[0]}") from error
+        self._connect(one_core)
         try:
             task = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=self.retries)(_call)
             running = {task.remote(_request(part, one_core)): part for part in work}
-            while running:
+            while running and not _over(running):
                 for done in ray.wait(list(running), timeout=POLL)[0]:
                     part = running.pop(done)
                     try:
                         _tell(part, ray.get(done), report)
                     except RayError as error:
-                        _failed(part, (str(error).strip().splitlines() or [type(error).__name__])[-1], report)
+                        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+                        _end(part, Failed(reason), report)
+            for left, part in running.items():
+                ray.cancel(left, force=True)
+                _end(part, CANCELLED, report)
         finally:
             ray.shutdown()
+
+    def _connect(self, one_core: bool) -> None:
+        """Join the cluster, or start one, with what tasks need of this environment. Raises LaunchError."""
+        import ray
+
+        address = self.address or os.environ.get("RAY_ADDRESS")
+        environment = one_thread(os.environ) if one_core else dict(os.environ)
+        kept = {name: environment[name] for name in HANDED_ON if name in environment}
+        path = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
+        start = {} if address else {"num_cpus": len(cores()), "include_dashboard": False}
+        heeding = signal.getsignal(signal.SIGTERM)
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR",
+                     runtime_env={"env_vars": {"PYTHONPATH": path, **kept}}, **start)  # fmt: skip
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise LaunchError(f"no Ray cluster at {address}: {str(error).splitlines()[0]}") from error
+        finally:
+            signal.signal(signal.SIGTERM, heeding)  # Ray's own would end this process at once
 
 
 def _call(request: Request) -> list[tuple[int, Message]]:

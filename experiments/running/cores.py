@@ -17,7 +17,7 @@ from typing import Annotated
 from annotated_types import Ge
 
 from experiments.running.engine import Report
-from experiments.running.messages import Advanced, Ending, Failed, Message, Stopped, from_line
+from experiments.running.messages import NOT_BEGUN, Advanced, Ending, Failed, Message, Stopped, from_line
 from experiments.running.plan import Planned
 from experiments.running.worker import one_thread
 from experiments.training import walltime
@@ -115,7 +115,6 @@ class _Pool:
                     return
                 if process is None or process.poll() is not None:
                     process = self._start(core, self.logs / f"worker-{number}.log")
-                threading.Thread(target=self._kill_when_stopped, args=(process,), daemon=True).start()
                 following = [] if not self.ahead else list(self.queue.queue)[: self.ahead]
                 for n, message in _train(process, part, following, self._lost):
                     with self.lock:
@@ -143,7 +142,7 @@ class _Pool:
         """Say of what was still in the queue that time did not suffice."""
         while not self.queue.empty():
             for run in self.queue.get_nowait():
-                self.report(run, Stopped("not begun in the time there was"))
+                self.report(run, NOT_BEGUN)
 
     def _start(self, core: int | None, log: Path) -> subprocess.Popen:
         environment = dict(os.environ) if core is None else one_thread(os.environ)
@@ -157,6 +156,7 @@ class _Pool:
         if core is not None and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(process.pid, {core})
         self.processes.add(process)
+        threading.Thread(target=self._kill_when_stopped, args=(process,), daemon=True).start()
         return process
 
     def _kill_when_stopped(self, process: subprocess.Popen) -> None:

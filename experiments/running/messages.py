@@ -47,6 +47,7 @@ class Stopped:
     error: str
 
 
+NOT_BEGUN = Stopped("not begun in the time there was")
 Ending = Done | Failed | Stopped
 Message = Advanced | Ending
 KINDS: Mapping[str, type[Message]] = {

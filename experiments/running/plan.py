@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -27,7 +27,7 @@ START = 4.0  # seconds of a run before its first step, about: its data, tracing,
 class Planned:
     """One run of the plan: its command-line words, its folder, and its rows where it is done."""
 
-    label: str  # the run in a few words
+    label: str  # the run in a few words, its own in the plan
     experiment: str
     profile: str
     words: Words
@@ -86,7 +86,21 @@ def plan(wanted: Iterable[Words]) -> tuple[list[Planned], list[Blocked]]:
         for seeds in _shares(config):
             run = _planned((*words, *seeds), configure((*words, *seeds)) if seeds else config)
             planned.setdefault(run.folder, run)
-    return list(planned.values()), blocked
+    return _distinct(list(planned.values())), blocked
+
+
+def _distinct(planned: list[Planned]) -> list[Planned]:
+    """The runs, those of one label with their profiles in it, or with their folders where that does not do."""
+    for more in (lambda run: run.profile, lambda run: str(run.folder)):
+        count = Counter(run.label for run in planned)
+        told = Counter((run.label, more(run)) for run in planned)
+        planned = [
+            replace(run, label=f"{run.label} {more(run)}")
+            if count[run.label] > told[run.label, more(run)]
+            else run
+            for run in planned
+        ]
+    return planned
 
 
 def _shares(config: Configuration) -> list[Words]:

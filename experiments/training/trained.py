@@ -21,6 +21,9 @@ from experiments.task import Network
 from experiments.training import precision
 from experiments.training.checkpoints import from_host
 
+BUILT = ("task", "model", "embedding", "parameterization")  # what the network is built from
+AGAIN = "delete result.json beside it and train the run again"
+
 
 @dataclass(frozen=True)
 class TrainedRun:
@@ -48,7 +51,7 @@ class TrainedRun:
     def predictions(self) -> dict[str, Any]:
         """What the run kept of its predictions for this item and seed."""
         name = f"predictions-{self.seed}.npz" if self.seed else "predictions.npz"
-        return {key: array[self.item] for key, array in load_arrays(self.folder / name)[0].items()}
+        return {key: array[self.item] for key, array in _arrays(self.folder / name).items()}
 
 
 def load(folder: str | Path, item: int = 0, seed: int = 0) -> tuple[Network, Any]:
@@ -67,9 +70,8 @@ def read(folder: str | Path, item: int = 0, seed: int = 0) -> TrainedRun:
     path = folder / (f"weights-{seed}.npz" if seed else "weights.npz")
     if not (path.exists() and (folder / "config.yaml").exists()):
         raise ConfigError(f"{folder} holds no trained network: {path.name} is missing; name a finished run")
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    names = ("task", "model", "embedding", "parameterization")
-    task, model, embedding, parameterization = (build(config[name], name) for name in names)
+    config = _config(folder / "config.yaml")
+    task, model, embedding, parameterization = (build(config[name], name) for name in BUILT)
     model = precision.of_model(model, config["trainer"]["precision"])
     sizes: dict[str, Any] = {}
 
@@ -83,7 +85,7 @@ def read(folder: str | Path, item: int = 0, seed: int = 0) -> TrainedRun:
         params, constants = initialise(key)
         return {"factors": rwf.factorize(params, parameterization, key), "constants": constants}
 
-    arrays, _ = load_arrays(path)
+    arrays = _arrays(path)
     count = len(next(iter(arrays.values())))
     if not 0 <= item < count:
         raise ConfigError(f"{folder} has no item {item}: it has {count}, counted from 0")
@@ -92,7 +94,6 @@ def read(folder: str | Path, item: int = 0, seed: int = 0) -> TrainedRun:
         stored = from_host({name: array[item] for name, array in arrays.items()}, template)
     except ValueError as error:
         raise ConfigError(f"{path} does not fit {folder / 'config.yaml'}: {error}") from error
-    units = folder / "units.json"
     return TrainedRun(
         folder=folder,
         task=task,
@@ -100,7 +101,31 @@ def read(folder: str | Path, item: int = 0, seed: int = 0) -> TrainedRun:
         params=rwf.compose(stored["factors"]),
         constants=stored["constants"],
         in_features=sizes.get("in_features"),
-        units=json.loads(units.read_text(encoding="utf-8")) if units.exists() else {},
+        units=_units(folder / "units.json"),
         item=item,
         seed=seed,
     )
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    try:
+        return load_arrays(path)[0]
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged: {AGAIN}") from error
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} is damaged: {AGAIN}") from error
+    if not isinstance(found, dict) or not {*BUILT, "trainer"} <= found.keys():
+        raise ConfigError(f"{path} is damaged: {AGAIN}")
+    return found
+
+
+def _units(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged: {AGAIN}") from error

@@ -1,6 +1,7 @@
 """Comparing on one's own data: what goes wrong is one line, and a small comparison from the command to its files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -287,18 +288,50 @@ def test_the_picture_is_in_the_runs_project_of_wandb(tmp_path, logged):
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
 
 
-def test_rates_are_chosen_by_a_seed_that_is_not_judged(tmp_path, capfd):
+def test_rates_are_chosen_by_a_seed_that_is_not_judged(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(compare, "METHODS", ("plain", "rwf"))
     array(tmp_path / "tone.npy", np.sin(np.arange(40.0)))
     words = [str(tmp_path / "tone.npy"), *FIXED, "seeds=1", f"runs={tmp_path / 'runs'}", "launcher=basic"]
     words += ["execution.compilation_cache=false", "--rates", "2", "--output", str(tmp_path / "out")]
     assert compare.main(words) == 0
     printed = capfd.readouterr().out
     assert (
-        "15 runs of 20 steps, 10 of them to choose learning rates" in printed and "learning rate" in printed
+        "6 runs of 20 steps, 4 of them to choose learning rates" in printed and "learning rate" in printed
     )
     rows = read_rows(tmp_path / "out" / "rows.jsonl")
-    assert {r.seed for r in rows} == {0} and len(rows) == 5
+    for more in (["--dry-run"], []):  # nothing is left to do, and nothing is announced
+        assert compare.main([*words, *more]) == 0
+        again = capfd.readouterr().out
+        assert "6 are done" in again and "expected time" not in again and "timing" not in again
+    assert {r.seed for r in rows} == {0} and len(rows) == 2
     assert all(
         any(w in ("optimizer.learning_rate=0.0001", "optimizer.learning_rate=0.01") for w in r.variant)
         for r in rows
     )
+
+
+def test_runs_at_the_usual_rate_are_none_of_those_at_rates_yet_to_be_chosen(tmp_path, monkeypatch, capsys):
+    array(tmp_path / "tone.npy", np.sin(np.arange(40.0)))
+    usual = compare.checked_plan
+
+    def finished(wanted):
+        """The plan as if every run at the setting's own rate were done."""
+        at_usual = [not any("learning_rate" in word for word in words) for words in wanted]
+        return [
+            replace(run, rows=()) if own else run for run, own in zip(usual(wanted), at_usual, strict=True)
+        ]
+
+    monkeypatch.setattr(compare, "checked_plan", finished)
+    words = [str(tmp_path / "tone.npy"), *FIXED, f"runs={tmp_path / 'runs'}", "seeds=1", "--dry-run"]
+    assert compare.main(words) == 0
+    assert "5 runs of 20 steps; 5 are done" in capsys.readouterr().out
+    assert compare.main([*words, "--rates", "2"]) == 0
+    assert "15 runs of 20 steps, 10 of them to choose learning rates; 0 are done" in capsys.readouterr().out
+
+
+def test_a_run_of_several_seeds_takes_its_time_once():
+    together = [replace(row("rwf", seed, 20.0), id="one", seconds=6.0) for seed in range(3)]
+    apart = [replace(row("plain", seed, 20.0), id=f"s{seed}", seconds=2.0) for seed in range(3)]
+    table = Result("a.png", {"rwf": together, "plain": apart}).table()
+    assert table[0][3] == "seconds a seed"
+    assert [line[3] for line in table if line[1] not in ("", "not finished")][-2:] == ["2.0", "2.0"]

@@ -1,6 +1,7 @@
 """Exports give back what was trained: pictures, meshes in their own coordinates, volumes, weights, programs."""
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from experiments.exporting.solutions import write_vtk
 from experiments.exporting.surfaces import mesh_of, write_volume
 from experiments.files import load_arrays, save_arrays
 from experiments.running.run import data_source, folder_of, run
+from experiments.tasks.pixels import pixel_grid
 from experiments.training import trained
 from experiments.training.trained import TrainedRun
 
@@ -238,6 +240,44 @@ def test_what_goes_wrong_is_one_line_and_leaves_nothing(photo, tmp_path, capsys)
     assert (tmp_path / "kept.png").read_bytes() == b"mine"
     with pytest.raises(argparse.ArgumentTypeError, match="above 32768"):
         export._up_to(32768)("40000")
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("weights.npz", cut), ("predictions.npz", cut), ("config.yaml", cut), ("config.yaml", lambda _: b"a: ["),
+     ("units.json", lambda _: b"{")],
+)  # fmt: skip
+def test_a_damaged_file_of_a_run_is_one_line_that_names_it(name, damage, photo, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(photo[0], folder)
+    (folder / "units.json").write_text("{}")
+    (folder / name).write_bytes(damage((folder / name).read_bytes()))
+    assert export.main([str(folder), str(tmp_path / "a.png")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{folder / name} is damaged: delete result.json beside it" in line
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_slice_is_exported_as_the_network_gives_it(tmp_path):
+    words = ["experiment=ct_shepp", "parameterization=plain", "task.images=1", f"runs={tmp_path}"]
+    config = configure([*FIXED, *words])
+    run(config, lambda news: None)
+    folder, size = folder_of(config, data_source(config)), config.task.size
+    for name in ("a.npy", "a.nii.gz"):
+        assert export.main([str(folder), str(tmp_path / name)]) == 0
+    network, _ = trained.load(folder)
+    expected = 1 / (1 + np.exp(-np.asarray(network(pixel_grid(size).reshape(-1, 2))).reshape(size, size, 1)))
+    values = np.load(tmp_path / "a.npy")
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, expected, atol=1e-6)
+    np.testing.assert_array_equal(nibabel.load(tmp_path / "a.nii.gz").get_fdata(), values)
+    assert export.main([str(folder), str(tmp_path / "a.png")]) == 0
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_allclose(np.asarray(image)[..., None] / 255, values, atol=0.51 / 255)
 
 
 def test_a_mesh_of_a_file_comes_back_where_it_was(tmp_path, monkeypatch):

@@ -10,11 +10,15 @@ from statistics import median
 from experiments.records import Row
 from experiments.reporting.metrics import PARAMETERIZATIONS
 from experiments.reporting.provenance import Link, hint, link, mapping, page_of
+from experiments.reporting.selection import seconds_a_seed
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One configuration on one device: medians over its runs, the rate by parameterization with its rows."""
+    """One configuration on one device: medians over its rows, the rate by parameterization with its rows.
+
+    `seconds` are those of one seed.
+    """
 
     experiment: str
     setting: str
@@ -43,6 +47,6 @@ def _cost(experiment: str, setting: str, profile: str, steps: int, device: str, 
         timed = [row for row in rows if row.parameterization == name and row.iterations_per_second]
         rate = median(row.iterations_per_second for row in timed) if timed else None
         rates.append(("pending" if rate is None else f"{rate:,.4g}", link(timed)))
-    seconds = median(row.seconds for row in rows)
+    seconds = median(seconds_a_seed(rows))
     every = Link(page_of(experiment), "\n".join(hint(row) for row in rows))
     return Cost(experiment, setting, profile, device, steps, len(rows), seconds, every, rates)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -11,6 +10,7 @@ from typing import Any
 
 from experiments.config.compose import configure
 from experiments.records import Row
+from experiments.reporting.selection import seconds_a_seed
 from experiments.reporting.tables import specs
 from experiments.reporting.tables.grid import Cell, Grid
 
@@ -44,18 +44,16 @@ def _row(
     return (
         Cell(line.label),
         Cell(f"{members} × {steps:,}"),
-        _seconds(_of_one_seed(cpu, "quick")),
-        _seconds(_of_one_seed(cpu, "paper")),
-        _seconds(_of_one_seed([row for row in own if row.device != "cpu"], "paper")),
+        _seconds(_of_profile(cpu, "quick")),
+        _seconds(_of_profile(cpu, "paper")),
+        _seconds(_of_profile([row for row in own if row.device != "cpu"], "paper")),
         _seconds([members * steps / rates[experiment]["rate"]] if experiment in rates else []),
         _seconds([members * steps / printed[experiment]] if experiment in printed else []),
     )
 
 
-def _of_one_seed(rows: Sequence[Row], profile: str) -> list[float]:
-    """Seconds of each row; the rows of a run, one a seed, share its time."""
-    seeds = Counter(row.id for row in rows)
-    return [row.seconds / seeds[row.id] for row in rows if row.profile == profile]
+def _of_profile(rows: Sequence[Row], profile: str) -> list[float]:
+    return seconds_a_seed([row for row in rows if row.profile == profile])
 
 
 def _seconds(values: list[float]) -> Cell:

@@ -9,6 +9,7 @@ import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from experiments.config.compose import compose_config, flatten
 from experiments.records import Cell, Row
@@ -215,7 +216,7 @@ def heading(metric: str) -> str:
 def grid(sweep: Sweep) -> Grid:
     """The sweep as cells, a row for each point; the best mean is bold."""
     beside = ["published"] * sweep.beside
-    head = (*sweep.names, heading(sweep.metric), "±", "seeds", *beside, "seconds", "")
+    head = (*sweep.names, heading(sweep.metric), "±", "seeds", *beside, "seconds a seed", "")
     settings = {sweep.names.index(name) for name in sweep.numeric}
     numbers = frozenset(settings | set(range(len(sweep.names), len(head) - 1)))
     rows = tuple(_row(sweep, point) for point in sweep.points)
@@ -234,7 +235,7 @@ def _row(sweep: Sweep, point: Point) -> tuple[grids.Cell, ...]:
     if sweep.beside:
         published = point.published
         cells.append(grids.Cell("" if published is None else metric_text(sweep.metric, published.mean)))
-    seconds = sum(row.seconds for row in point.rows) / len(point.rows) if point.rows else None
+    seconds = fmean(selection.seconds_a_seed(point.rows)) if point.rows else None
     return *cells, grids.Cell("" if seconds is None else f"{seconds:.1f}"), grids.Cell(point.note)
 
 

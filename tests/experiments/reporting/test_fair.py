@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -199,6 +200,25 @@ def test_the_command_says_what_its_first_round_would_run(tmp_path, capsys, monke
     line = next(own for own in capsys.readouterr().out.splitlines() if own.startswith("regression_1d"))
     assert line.split()[1] == str(2 * len(GRID) * 2)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_writes_nothing_though_runs_are_done(tmp_path, monkeypatch, make_row):
+    from experiments.running import plan as planning
+
+    def plan(wanted):
+        ((point, *_),) = wanted
+        error = parabola(point.exponent, 0, 0.1)
+        rows = runs(make_row, point.method, point.exponent, point.part, error)
+        return [SimpleNamespace(rows=rows, experiment="advection")], []
+
+    monkeypatch.setattr(planning, "plan", plan)
+    monkeypatch.setattr(comparison.Fair, "words", lambda self, point, profile: (point,))
+    monkeypatch.setattr(writer, "write_all", lambda *_: [])
+    folders = ["--runs", str(tmp_path / "runs"), "--output", str(tmp_path / "out")]
+    assert command.main(["advection", "--dry-run", *folders]) == 0
+    assert not list(tmp_path.iterdir())
+    assert command.main(["advection", *folders]) == 0
+    assert list((tmp_path / "out").glob("*/rows/advection.jsonl"))
 
 
 def test_an_unknown_task_is_one_line(capsys):

@@ -123,3 +123,13 @@ def test_figure_6_is_the_documented_multirun():
         for job in expand([*split(command, FLAGS)[0], "profile=quick", "seed=0"], several=True)
     ]
     assert {run.folder for run in plan(jobs)[0]} == figure_6_folders(load_target("figure_6").cells)
+
+
+def test_every_run_of_a_plan_has_a_label_of_its_own():
+    jobs = [(*TINY, f"profile={name}", f"runs={folder}") for name in ("smoke", "short") for folder in "ab"]
+    labels = [run.label for run in plan(jobs)[0]]
+    assert len(labels) == 4 and len(set(labels)) == 4, labels
+    usual = [run.label for run in plan(expand([*TINY, "seed=0,1"], several=True))[0]]
+    assert usual == ["regression_1d rwf none mlp seed 0", "regression_1d rwf none mlp seed 1"]
+    labels = [run.label for run in plan(expand([*TINY, "profile=smoke,short"], several=True))[0]]
+    assert labels == [f"regression_1d rwf none mlp seed 0 {profile}" for profile in ("smoke", "short")]

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from experiments.config.compose import configure, group_options
 from experiments.records import read_runs
+from experiments.running import cores
 from experiments.running.clusters import Submitit
 from experiments.running.cores import Cores
 from experiments.running.engine import LaunchError
@@ -184,6 +186,21 @@ def test_a_launcher_runs_a_sweep_survives_a_killed_job_and_repeats_nothing(tmp_p
     )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
+def test_a_signal_ends_the_jobs_of_a_launcher_and_the_same_command_goes_on(tmp_path, launcher):
+    needs(launcher)
+    words = [*LONG, "parameterization.mean=0,2,3", f"launcher={launcher}"]
+    process = start(tmp_path, *words)
+    wait_for(lambda: checkpoints(tmp_path))
+    process.send_signal(signal.SIGTERM)
+    output = ended(process, walltime.EXIT_CODE)
+    assert output.count("not finished (") == 3 and "cancelled when time was up" in output
+    wait_for(lambda: not worker_processes(), 30)
+    assert checkpoints(tmp_path)
+    assert "3 of 3 runs are finished" in ended(start(tmp_path, *words))
+
+
 CONF = """ClusterName=rwf
 SlurmctldHost={host}
 SlurmUser=root
@@ -288,6 +305,25 @@ def test_one_process_on_an_accelerator_compiles_what_comes_next(monkeypatch):
     assert ahead("gpu") == 3 and ahead("gpu", compile_ahead=1) == 1 and ahead("gpu", compile_ahead=0) == 0
     assert ahead("cpu", workers=1) == 0 and ahead("cpu", workers=1, compile_ahead=2) == 2
     assert ahead("gpu", workers=2) == 0 and ahead("cpu", workers=2, compile_ahead=2) == 0
+
+
+def test_each_process_is_watched_once_however_many_parts_it_trains(tmp_path, monkeypatch):
+    class Process:
+        pid, stdin = 0, SimpleNamespace(close=lambda: None)
+
+        def poll(self):
+            return None
+
+        def wait(self):
+            return 0
+
+    watched = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: Process())
+    monkeypatch.setattr(cores, "_train", lambda *_: iter(()))
+    monkeypatch.setattr(cores._Pool, "_kill_when_stopped", lambda self, process: watched.append(process))
+    pool = cores._Pool([[None]] * 5, tmp_path, print)
+    pool.serve(0, None)
+    assert pool.queue.empty() and len(watched) == 1
 
 
 @pytest.mark.slow

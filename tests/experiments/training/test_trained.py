@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import orbit
+from experiments import export, orbit
 from experiments.config.compose import ConfigError, configure
 from experiments.datasets.scene import focal_length, look_at_origin
 from experiments.running.run import data_source, folder_of, run
@@ -37,6 +37,50 @@ def test_the_network_of_each_item_and_seed_has_its_reported_metric(tmp_path):
         trained.load(folder, 0, 5)
     with pytest.raises(ConfigError, match="is no run of inverse rendering"):
         orbit.orbit(folder, 2, 8)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """The folder of a scene trained with two seeds."""
+    words = ("experiment=nerf_lego", "parameterization=plain", "seeds=2")
+    return finished(tmp_path_factory.mktemp("scene"), *words)[0]
+
+
+def test_a_film_is_of_the_seed_that_is_asked_for(scene, tmp_path):
+    films = {}
+    for seed in (0, 1):
+        films[seed] = orbit.orbit(scene, 2, 12, seed=seed)
+        network, task = trained.load(scene, 0, seed)
+        expected = task.view(network, orbit.poses(2, orbit.ELEVATION)[1], (12, 12), focal_length(12))
+        np.testing.assert_allclose(films[seed][1], np.round(255 * np.clip(expected, 0, 1)), atol=1)
+    assert (films[0] != films[1]).any()
+    words = [str(scene), "--frames", "2", "--size", "12", "--seed"]
+    for seed in (0, 1):
+        assert export.main([words[0], str(tmp_path / f"{seed}.gif"), *words[1:], str(seed)]) == 0
+    first, second = (imageio.imread(tmp_path / f"{seed}.gif") for seed in (0, 1))
+    assert (first != second).any()
+    with pytest.raises(ConfigError, match="has no item 1"):
+        orbit.orbit(scene, 2, 12, item=1)
+
+
+def test_the_suffix_of_a_film_may_have_capitals(scene, tmp_path):
+    words = ["--frames", "2", "--size", "12"]
+    assert orbit.main([str(scene), *words, "--output", str(tmp_path / "a.GIF")]) == 0
+    assert export.main([str(scene), str(tmp_path / "b.GIF"), *words]) == 0
+    assert imageio.imread(tmp_path / "a.GIF").shape == (2, 12, 12, 3)
+    assert imageio.imread(tmp_path / "b.GIF").shape == (2, 12, 12, 3)
+
+
+def test_what_goes_wrong_with_a_film_is_one_line(scene, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    words = [str(scene), "--frames", "1", "--size", "8"]
+    assert orbit.main([*words, "--output", str(tmp_path / "file" / "a.gif")]) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "frames" not in line]
+    assert len(lines) == 1 and "choose folders that can be written" in lines[0], lines
+    for option in ("--frames", "--size"):
+        with pytest.raises(SystemExit):
+            orbit.main([str(scene), option, "0"])
+        assert f"{option}: '0' is not a positive whole number" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_film_goes_around_the_trained_scene(tmp_path, capsys):

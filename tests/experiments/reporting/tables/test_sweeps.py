@@ -10,6 +10,7 @@ import pytest
 from experiments import sweep as command
 from experiments.records import add_rows
 from experiments.reporting.figures import heat_maps
+from experiments.reporting.site.costs import costs
 from experiments.reporting.tables.renderers import markdown, terminal
 from experiments.reporting.tables.sweeps import completed, csv_of, sweep_of
 from experiments.reporting.tables.sweeps import grid as grid_of
@@ -164,3 +165,16 @@ def test_without_runs_of_ones_own_the_published_are_shown(grid, tmp_path, capsys
     words = ["regression_1d", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
     assert command.main([*words, "--profile", "smoke"]) == 0
     assert capsys.readouterr().out.startswith("no run of your own: these are the published rows")
+
+
+def test_a_run_of_several_seeds_takes_its_time_once(make_row):
+    """In tables of sweeps and on the page of costs alike: a row states the time of its whole run."""
+    facts = {"experiment": "regression_1d", "profile": "smoke", "embedding": "none", "items": ("target",)}
+    facts |= {"metric": "relative_l2", "metrics": {"relative_l2": [0.2]}, "seconds": 6.0}
+    rows = [make_row("rwf", seed, id="one run", **facts) for seed in range(3)]
+    rows += [make_row("plain", seed, id=f"run {seed}", **{**facts, "seconds": 2.0}) for seed in range(3)]
+    table = grid_of(sweep_of(rows, "regression_1d"))
+    place = table.head.index("seconds a seed")
+    assert [line[place].text for line in table.rows] == ["2.0", "2.0"]
+    (cost,) = costs(rows)
+    assert cost.seconds == 2.0 and cost.runs == 6
