@@ -295,9 +295,7 @@ def test_rates_are_chosen_by_a_seed_that_is_not_judged(tmp_path, capfd, monkeypa
     words += ["execution.compilation_cache=false", "--rates", "2", "--output", str(tmp_path / "out")]
     assert compare.main(words) == 0
     printed = capfd.readouterr().out
-    assert (
-        "6 runs of 20 steps, 4 of them to choose learning rates" in printed and "learning rate" in printed
-    )
+    assert "6 runs of 20 steps, 4 of them to choose learning rates" in printed and "learning rate" in printed
     rows = read_rows(tmp_path / "out" / "rows.jsonl")
     for more in (["--dry-run"], []):  # nothing is left to do, and nothing is announced
         assert compare.main([*words, *more]) == 0
