@@ -39,6 +39,7 @@ ADVANTAGE = {
     PENDING: PENDING,
 }
 SAME = "same runs"
+COMMON = "the same numbers for what both have"  # more items say nothing of the others
 SOURCE = ("reduced", "stand-in")
 
 
@@ -126,6 +127,8 @@ def _cell(one: Comparison | None, metric: Metric, words: dict[str, str] | None =
     verdict = (words or {}).get(one.verdict, one.verdict) + (f" ({one.reason})" if one.reason else "")
     if one.interval is None:
         return Cell(verdict)
+    if one.interval.low == one.interval.high == 0:
+        return Cell(COMMON)
     centre, bracket, limits = interval_text(one.interval, metric).partition(" [")
     return Cell(centre, (*([f"[{limits}"] if bracket else []), one.interval.units, verdict), tone=one.verdict)
 

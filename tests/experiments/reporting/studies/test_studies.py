@@ -274,6 +274,12 @@ def test_each_choice_says_how_many_seeds_it_has(make_row):
     assert [row[3].below[1] for row in grid.rows] == ["3 seeds", "2 seeds"]
 
 
+def test_a_choice_that_adds_items_alone_is_not_compared_with_itself(make_row):
+    """Numbers that are equal bit by bit on the common items are no result of another choice."""
+    rows = rows_of(make_row, {**VALUES, "theirs": VALUES["ours"]})
+    assert cells(studies.table(STUDY, "short", rows))[1] == ("the same numbers for what both have",)
+
+
 def test_missing_runs_are_pending(make_row):
     table = studies.table(STUDY, "short", rows_of(make_row, {"ours": VALUES["ours"]}))
     found = changes(STUDY, table)
