@@ -41,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = rows_of(options.output / options.profile)
         found = results_of(rows, options.profile)
         taken = {(row.id, row.seed) for one in found for own in one.rows.values() for row in own}
+        if not taken:
+            raise ValueError(
+                f"{options.output / options.profile} has no row of today's comparison: run python -m experiments.fair"
+            )
         kept = [row for row in rows if (row.id, row.seed) in taken]
         for path in replace(options.results / options.profile, kept, found):
             print(f"wrote {path}")

@@ -8,20 +8,24 @@ from experiments.records import read_rows
 from scripts.publish_fair import main
 from tests.experiments.test_records import EXAMPLE
 
+VARIANT = ["optimizer.learning_rate=0.01", "task.images=4"]
+
 
 @pytest.fixture
 def folders(tmp_path):
     """The rows of one run of a comparison, its file, the command's words and where it publishes."""
     rows = tmp_path / "output" / "quick" / "rows" / "image_natural.jsonl"
     rows.parent.mkdir(parents=True)
-    rows.write_text(json.dumps({**EXAMPLE, "seed": 1000, "variant": ["optimizer.learning_rate=0.01"]}) + "\n")
+    rows.write_text(json.dumps({**EXAMPLE, "seed": 1000, "variant": VARIANT}) + "\n")
     words = ["--output", str(tmp_path / "output"), "--results", str(tmp_path / "results")]
     words += ["--pictures", str(tmp_path / "pictures")]
     return rows, words, tmp_path / "results"
 
 
 def test_the_rows_replace_what_was_there_and_are_rendered(folders, capsys):
-    _, words, results = folders
+    rows, words, results = folders
+    with rows.open("a") as file:
+        file.write(json.dumps({**EXAMPLE, "seed": 1001, "variant": [*VARIANT, "trainer.steps=7"]}) + "\n")
     (results / "quick" / "rows").mkdir(parents=True)
     (results / "quick" / "rows" / "burgers.jsonl").write_text("")
     assert main(words) == 0
@@ -32,7 +36,7 @@ def test_the_rows_replace_what_was_there_and_are_rendered(folders, capsys):
     )
     drawn = (results / "quick" / "fair.png").read_bytes()
     assert len(drawn) > 10_000 and (results.parent / "pictures" / "fair.png").read_bytes() == drawn
-    assert "1 rows published" in capsys.readouterr().out
+    assert "1 rows published, 1 of other settings" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -41,6 +45,10 @@ def test_the_rows_replace_what_was_there_and_are_rendered(folders, capsys):
         ("", "run python -m experiments.fair first"),
         (json.dumps({**EXAMPLE, "dirty": True}) + "\n", f"{EXAMPLE['id']}: files differed from commit"),
         (json.dumps({**EXAMPLE, "commit": None}) + "\n", f"{EXAMPLE['id']}: it states no commit"),
+        (
+            json.dumps({**EXAMPLE, "seed": 1000, "variant": VARIANT[:1]}) + "\n",
+            "no row of today's comparison",
+        ),
     ],
 )
 def test_what_cannot_be_published_is_one_line(folders, content, says, capsys):
