@@ -240,6 +240,15 @@ def matmul(x: Array | Jet, kernel: Array, product: Callable[[Array, Array], Arra
     return x._linear(lambda stream: product(_whole_axis(stream, -1, x.shape), kernel))
 
 
+@overload
+def plus_bias(y: Jet, bias: Array) -> Jet: ...
+@overload
+def plus_bias(y: Array, bias: Array) -> Array: ...
+def plus_bias(y: Array | Jet, bias: Array) -> Array | Jet:
+    """y + bias along the last axis, with axes made explicit: rank promotion may be forbidden."""
+    return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
+
+
 def same_rank(*parts: Array | Jet) -> tuple[Array | Jet, ...]:
     """The parts with as many axes each, the missing ones in front and of length 1, as broadcasting has it.
 

@@ -79,17 +79,8 @@ class Dense(nnx.Module):
         kernel, bias = self.kernel[...], None if self.bias is None else self.bias[...]
         if self.dtype is not None and not isinstance(x, Jet):
             return precision.affine(x, kernel, bias, self.dtype, self.out_dtype)
-        y = x @ kernel if bias is None else plus_bias(x @ kernel, bias)
+        y = x @ kernel if bias is None else jets.plus_bias(x @ kernel, bias)
         return y if self.out_dtype is None or isinstance(y, Jet) else y.astype(self.out_dtype)
-
-
-@overload
-def plus_bias(y: Jet, bias: Array) -> Jet: ...
-@overload
-def plus_bias(y: Array, bias: Array) -> Array: ...
-def plus_bias(y: Array | Jet, bias: Array) -> Array | Jet:
-    """y + bias along the last axis, with axes made explicit: rank promotion may be forbidden."""
-    return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
 
 
 def activation_function(activation: Activation) -> Callable[[Any], Any]:

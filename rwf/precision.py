@@ -61,7 +61,8 @@ def affine(x: Array, kernel: Array, bias: Array | None, dtype: Any, out_dtype: A
     """
     if is_narrow(dtype):
         return _narrow(jnp.dtype(out_dtype or jnp.float32), rounded(jnp.asarray(x), dtype), kernel, bias)
-    y = _plus(jnp.matmul(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype)), bias)
+    product = jnp.matmul(jnp.asarray(x, dtype), jnp.asarray(kernel, dtype))
+    y = product if bias is None else jets.plus_bias(product, bias)
     return y if out_dtype is None else y.astype(out_dtype)
 
 
@@ -76,7 +77,8 @@ def rounded(x: Array, dtype: Any) -> Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _narrow(out_dtype: Any, x: Array, kernel: Array, bias: Array | None) -> Array:
     product = _accumulated(x, rounded(kernel, x.dtype), x.ndim - 1, 0)
-    return _plus(product, bias).astype(out_dtype)
+    y = product if bias is None else jets.plus_bias(product, bias)
+    return y.astype(out_dtype)
 
 
 def _narrow_forward(out_dtype: Any, x: Array, kernel: Array, bias: Array | None) -> tuple[Array, tuple]:
@@ -93,10 +95,6 @@ def _narrow_backward(_: Any, operands: tuple, gradient: Array) -> tuple[Array, A
 
 
 _narrow.defvjp(_narrow_forward, _narrow_backward)
-
-
-def _plus(y: Array, bias: Array | None) -> Array:
-    return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
 
 
 def _rows(x: Array) -> Array:

@@ -18,7 +18,7 @@ from experiments.config.build import described_by
 NODES = ("task", "model", "embedding", "parameterization", "optimizer", "trainer")
 """The nodes of a config that determine the numbers of a run."""
 KIND = "_target_"
-PLAIN = re.compile(r"[A-Za-z0-9_.-]+")  # what needs no quotes in the grammar of overrides
+UNQUOTED = re.compile(r"[A-Za-z0-9_.-]+")  # what needs no quotes in the grammar of overrides
 
 
 def canonical(value: Any) -> Any:
@@ -126,7 +126,7 @@ def word(value: Any) -> str:
         return "[" + ",".join(map(word, value)) + "]"
     if not isinstance(value, str):
         return str(value)
-    if PLAIN.fullmatch(value) and not _reads_otherwise(value):
+    if UNQUOTED.fullmatch(value) and not _reads_otherwise(value):
         return value
     # Backslashes escape in front of a quote alone, the last one included.
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)

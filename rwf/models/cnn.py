@@ -8,8 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from rwf import precision
-from rwf.layers import Dense, activation_function, check_positive, glorot_normal, layer_dtypes, plus_bias
+from rwf import jets, precision
+from rwf.layers import Dense, activation_function, check_positive, glorot_normal, layer_dtypes
 from rwf.typing import Activation, Array, Dtype, Float
 
 
@@ -79,7 +79,7 @@ def halved(
     *batch, rows, columns, inputs = h.shape
     blocks = h.reshape(*batch, rows // 2, 2, columns // 2, 2, inputs)
     if dtype is None:
-        return plus_bias(jnp.einsum("...rickd,ikdo->...rco", blocks, kernel), bias)
+        return jets.plus_bias(jnp.einsum("...rickd,ikdo->...rco", blocks, kernel), bias)
     blocks = jnp.moveaxis(blocks, -4, -3).reshape(*batch, rows // 2, columns // 2, 4 * inputs)
     return precision.affine(
         blocks, kernel.reshape(4 * inputs, -1), bias, dtype, preferred_element_type or dtype
